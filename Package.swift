@@ -1,0 +1,177 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// `make check` and `make test` build with APUS_STRICT=1: warnings in our own targets are errors there,
+// but never for somebody who depends on Apus with a newer compiler.
+let isStrict = Context.environment["APUS_STRICT"] == "1"
+
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
+
+// Products of other packages, named once.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+
+/// A library target of ours, with the settings that all of them share.
+func library(
+    _ name: String, path: String, _ dependencies: [Target.Dependency], exclude: [String] = [],
+    resources: [Resource] = []
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
+        swiftSettings: settings)
+}
+
+/// One of the five programs: a `main` of a few lines over its application library.
+func program(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+/// The tests of one target; its folder bears its name.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "apus",
+    products: [
+        // What a service of one's own is built from (see Examples/own-service).
+        .library(name: "Apus", targets: ["JSON", "Events", "EventBus", "EventBusNATS", "Identity", "ServiceKit"]),
+        .library(name: "NATSClient", targets: ["NATSClient"]),
+        .executable(name: "apus-gateway", targets: ["apus-gateway"]),
+        .executable(name: "apus-notifier", targets: ["apus-notifier"]),
+        .executable(name: "apus-worker", targets: ["apus-worker"]),
+        .executable(name: "apus-livesync", targets: ["apus-livesync"]),
+        .executable(name: "apus", targets: ["apus"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // Shared, lowest first. Each C library is imported by exactly one module.
+        .systemLibrary(
+            name: "CNats", path: "Shared/CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
+        .systemLibrary(
+            name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
+        library("NATSClient", path: "Shared/NATSClient", ["CNats", logging]),
+        library("Events", path: "Shared/Events", ["JSON"]),
+        library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
+        library("EventBusNATS", path: "Shared/EventBusNATS", ["EventBus", "Events", "JSON", "NATSClient", logging]),
+        library("Identity", path: "Shared/Identity", ["JSON", jwtKit]),
+        library(
+            "ServiceKit", path: "Shared/ServiceKit",
+            [
+                "JSON", "Events", "EventBus", "EventBusNATS", lifecycle, logging, metrics, coreMetrics, configuration,
+                yams, hummingbird, histogram,
+            ]),
+        library("TestKit", path: "Shared/TestKit", ["JSON", "Events", "EventBus", "EventBusNATS", logging]),
+
+        // The gateway: Wire (pure codecs), Session (pure machines, shards, hub), Edge (the only sockets), App (wiring).
+        library("GatewayWire", path: "Services/Gateway/Wire", ["JSON", "Events"]),
+        library(
+            "GatewaySession", path: "Services/Gateway/Session",
+            ["GatewayWire", "JSON", "Events", "EventBus", "Identity", collections, logging, metrics]),
+        library(
+            "GatewayEdge", path: "Services/Gateway/Edge",
+            [
+                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", nioCore, nioPosix, nioHTTP1,
+                hummingbird, hummingbirdCore, logging, metrics,
+            ], resources: [.embedInCode("Page")]),
+        library(
+            "GatewayApp", path: "Services/Gateway/App",
+            [
+                "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "ServiceKit",
+                lifecycle, logging, metrics, nioCore, nioPosix,
+            ]),
+        program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),
+
+        library(
+            "NotifierCore", path: "Services/Notifier/Core", ["JSON", "Events", mustache]),
+        library(
+            "NotifierApp", path: "Services/Notifier/App",
+            ["NotifierCore", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging, metrics]),
+        program("apus-notifier", path: "Services/Notifier/Program", ["NotifierApp"]),
+
+        library(
+            "TaskWorkerCore", path: "Services/TaskWorker/Core", ["JSON", "Events", collections]),
+        library(
+            "TaskWorkerApp", path: "Services/TaskWorker/App",
+            ["TaskWorkerCore", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging, metrics]),
+        program("apus-worker", path: "Services/TaskWorker/Program", ["TaskWorkerApp"]),
+
+        library("LiveSyncCore", path: "Services/LiveSync/Core", ["JSON", "Events"]),
+        library(
+            "LiveSyncApp", path: "Services/LiveSync/App",
+            ["LiveSyncCore", "JSON", "Events", "EventBus", "ServiceKit", grdb, lifecycle, logging, metrics]),
+        program("apus-livesync", path: "Services/LiveSync/Program", ["LiveSyncApp"]),
+
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "JSON", "Events", "EventBus", "EventBusNATS", "Identity", "ServiceKit", argumentParser, logging,
+                lifecycle,
+            ], path: "Services/CommandLine", swiftSettings: settings),
+
+        tests("JSONTests", ["JSON"]),
+        tests("EventsTests", ["Events", "JSON"]),
+        tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit"]),
+        tests("IdentityTests", ["Identity", "JSON"]),
+        tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
+        tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),
+        tests(
+            "GatewaySessionTests",
+            ["GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "TestKit"]),
+        tests(
+            "GatewayEdgeTests",
+            [
+                "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
+                "TestKit", nioCore, nioPosix,
+            ]),
+        tests("NotifierTests", ["NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),
+        tests(
+            "TaskWorkerTests",
+            ["TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),
+        tests(
+            "LiveSyncTests",
+            ["LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", grdb]),
+        tests("CommandLineTests", ["apus", "JSON", "Events", "EventBus"]),
+        tests(
+            "IntegrationTests",
+            ["NATSClient", "EventBusNATS", "EventBus", "Events", "JSON", "TestKit", logging]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,70 @@
+public import Events
+internal import Synchronization
+
+/// Publishes to channels for services: stored first where the channel's namespace has history, sent to whoever
+/// listens now where it has none.
+///
+/// Works in whatever order services start: the stream of a built-in namespace is made with its built-in limits if the
+/// gateway, which owns its configuration, has not made it yet.
+public final class ChannelPublisher: Sendable {
+    private let bus: any EventBus
+    private let subjects: Subjects
+    /// Namespaces found to have a stream. Only this answer is remembered: a missing stream may appear at any time.
+    private let stored = Mutex<Set<String>>([])
+
+    public init(bus: any EventBus, subjects: Subjects) {
+        self.bus = bus
+        self.subjects = subjects
+    }
+
+    /// Publishes `payload`, a JSON text, on `channel` as event `event`.
+    ///
+    /// Returns when a message for a channel with history is stored. With `messageID`, publishing the same again within
+    /// the stream's duplicate window stores nothing new.
+    /// - Throws: ``BusError``; a retryable one leaves it unknown whether the message was stored, so that a caller with a
+    ///   `messageID` should try again.
+    public func publish(
+        _ payload: [UInt8], on channel: ChannelName, event: String = "message", messageID: String? = nil,
+        headers: BusHeaders = [:]
+    ) async throws(BusError) {
+        var message = BusMessage(subject: subjects.channel(channel), headers: headers, payload: payload)
+        message.headers[HeaderName.event] = event
+        message.headers[HeaderName.messageID] = messageID
+        guard try await hasHistory(channel.namespace) else { return try bus.publish(message) }
+        do throws(BusError) {
+            try await bus.append(message)
+        } catch  where error.code == .noResponders {
+            // Somebody deleted the stream; the next attempt looks again.
+            stored.withLock { _ = $0.remove(channel.namespace) }
+            throw error
+        }
+    }
+
+    private func hasHistory(_ namespace: String) async throws(BusError) -> Bool {
+        if stored.withLock({ $0.contains(namespace) }) { return true }
+        do throws(BusError) {
+            _ = try await bus.streamState(subjects.historyStream(namespace: namespace))
+        } catch  where error.code == .notFound {
+            guard let history = ChannelHistory.builtIn[namespace] else { return false }
+            try await bus.ensureStream(.channelHistory(history, namespace: namespace, subjects: subjects))
+        }
+        stored.withLock { _ = $0.insert(namespace) }
+        return true
+    }
+}
+
+extension StreamSpecification {
+    /// The stream that keeps the history of a namespace's channels and republishes each message once it is stored.
+    ///
+    /// The stream's own age limit is the retention of positions; readers leave out what is older than the history's
+    /// time to live.
+    public static func channelHistory(
+        _ history: ChannelHistory, namespace: String, subjects: Subjects
+    ) -> StreamSpecification {
+        StreamSpecification(
+            name: subjects.historyStream(namespace: namespace), subjects: [subjects.allChannels(in: namespace)],
+            maximumMessagesPerSubject: Int64(history.size),
+            maximumAge: max(history.timeToLive, ChannelHistory.positionRetention),
+            republish: Republish(source: subjects.allChannels, destination: subjects.allLive))
+    }
+}

@@ -1,0 +1,136 @@
+/// What services program against: everything that Apus asks of NATS, and no more.
+///
+/// Two implementations pass one contract suite: `NATSEventBus`, and ``MemoryBus`` for tests and single-process use.
+///
+/// **Core** messages (``publish(_:)``, ``subscribe(_:queue:onMessage:)``, ``request(_:timeout:)``) are delivered at most
+/// once to those who listen at that moment, in order per publisher and subscription. **Streams** keep what was appended:
+/// ``append(_:expecting:)`` returns when the message is stored; a durable consumer gets each message at least once.
+/// **Key-value** buckets offer compare-and-set.
+///
+/// Every method may be called from any thread or task. Asynchronous calls throw ``BusError`` with code `notConnected` or
+/// `timeout` while the server cannot be reached; subscriptions and consumers survive that and go on afterwards.
+public protocol EventBus: Sendable {
+    // MARK: Core
+
+    /// Sends a message to whoever listens now. Does not wait; while the server is away, messages are buffered up to a
+    /// bound, and beyond it this throws `notConnected`.
+    func publish(_ message: BusMessage) throws(BusError)
+
+    /// Calls `onMessage` for every message on `subject` (which may hold `*` and a final `>`), one at a time, in order.
+    /// With `queue`, each message goes to one member of the group of that name only.
+    ///
+    /// `onMessage` runs on a thread of the bus and holds up further messages until it returns: it must not block.
+    /// Messages that come faster than that are kept up to a bound, then dropped and reported as
+    /// ``BusConnectionEvent/slowConsumer(subject:dropped:)``.
+    func subscribe(
+        _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
+    ) throws(BusError) -> any BusSubscription
+
+    /// Sends a request and waits for the first answer.
+    /// - Throws: `noResponders` at once if nobody listens, `timeout` if no answer comes in time.
+    func request(_ message: BusMessage, timeout: Duration) async throws(BusError) -> BusMessage
+
+    /// Returns when the server has everything that was published before.
+    func flush(timeout: Duration) async throws(BusError)
+
+    // MARK: Streams
+
+    /// Makes the stream, or changes it to be as specified; doing it again changes nothing.
+    /// - Throws: `specificationMismatch` if the server keeps something else than was asked for.
+    @discardableResult
+    func ensureStream(_ specification: StreamSpecification) async throws(BusError) -> StreamState
+
+    /// - Throws: `notFound` if there is no such stream.
+    func streamState(_ name: String) async throws(BusError) -> StreamState
+
+    /// Deletes the stream and all that it holds; nothing happens if there is none.
+    func deleteStream(_ name: String) async throws(BusError)
+
+    /// Publishes to the stream that takes the message's subject and returns when it is stored. A message whose
+    /// `Nats-Msg-Id` the stream has seen within its duplicate window is not stored again.
+    /// - Throws: `conflict` if `expecting` does not hold, `noResponders` if no stream takes the subject, `streamFull`.
+    @discardableResult
+    func append(_ message: BusMessage, expecting: ExpectedSequence?) async throws(BusError) -> AppendReceipt
+
+    /// Up to `limit` messages of `stream` on `subject` (which may hold wildcards; nil is all) with a sequence greater
+    /// than `after`, oldest first.
+    func messages(
+        in stream: String, subject: String?, after: UInt64, limit: Int
+    ) async throws(BusError) -> [StoredMessage]
+
+    /// The newest message of `stream` on `subject`; nil if there is none.
+    func lastMessage(in stream: String, subject: String) async throws(BusError) -> StoredMessage?
+
+    /// Removes one message; nothing happens if it is not there.
+    func deleteMessage(in stream: String, sequence: UInt64) async throws(BusError)
+
+    /// Removes the messages of `stream` on `subject` (nil is all), except for the newest `keep`.
+    func purge(stream: String, subject: String?, keep: Int) async throws(BusError)
+
+    /// Makes the durable consumer, or changes it to be as specified.
+    func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer
+
+    // MARK: Key-value
+
+    /// Makes the bucket if it is not there.
+    func keyValue(_ specification: BucketSpecification) async throws(BusError) -> any KeyValueBucket
+
+    // MARK: The connection
+
+    /// Whether a server can be reached now.
+    var isConnected: Bool { get }
+
+    /// What happens to the connection from now on. Each call returns its own sequence, which keeps the newest 256.
+    func connectionEvents() -> AsyncStream<BusConnectionEvent>
+
+    /// Stops taking messages, delivers what is buffered both ways, at most for `timeout`, and closes the connection.
+    func close(timeout: Duration) async
+}
+
+/// Something that happened to the connection between bus and server.
+public enum BusConnectionEvent: Sendable, Equatable {
+    case connected
+    case disconnected
+    /// Messages for a subscription were dropped since they came faster than they were taken; `dropped` counts those
+    /// since the last report.
+    case slowConsumer(subject: String, dropped: UInt64)
+    case closed
+}
+
+/// A running subscription.
+public protocol BusSubscription: Sendable {
+    /// Ends it. Its callback may run once more for a message that is being delivered. Doing it twice is harmless.
+    func cancel()
+}
+
+/// What must be the last sequence on a message's subject for it to be appended.
+public enum ExpectedSequence: Sendable, Equatable {
+    /// The last message on the subject has this sequence; 0 is: there is none.
+    case onSubject(UInt64)
+}
+
+public struct AppendReceipt: Sendable, Equatable {
+    public var stream: String
+    public var sequence: UInt64
+    /// Whether the stream already held a message of the same `Nats-Msg-Id`; `sequence` is then that one's.
+    public var isDuplicate: Bool
+
+    public init(stream: String, sequence: UInt64, isDuplicate: Bool) {
+        self.stream = stream
+        self.sequence = sequence
+        self.isDuplicate = isDuplicate
+    }
+}
+
+extension EventBus {
+    @discardableResult
+    public func append(_ message: BusMessage) async throws(BusError) -> AppendReceipt {
+        try await append(message, expecting: nil)
+    }
+
+    public func subscribe(
+        _ subject: String, onMessage: @escaping @Sendable (BusMessage) -> Void
+    ) throws(BusError) -> any BusSubscription {
+        try subscribe(subject, queue: nil, onMessage: onMessage)
+    }
+}

@@ -1,0 +1,122 @@
+/// A moment, in nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// Reading the clock is for programs; everything below takes a `Timestamp` as an argument.
+public struct Timestamp: Sendable, Hashable, Comparable {
+    public let nanoseconds: Int64
+
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    public init(seconds: Int64) { nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue }
+
+    public var seconds: Int64 {
+        nanoseconds >= 0 ? nanoseconds / 1_000_000_000 : (nanoseconds - 999_999_999) / 1_000_000_000
+    }
+
+    public static func < (left: Timestamp, right: Timestamp) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    public func advanced(by duration: Duration) -> Timestamp {
+        let (seconds, attoseconds) = duration.components
+        return Timestamp(nanoseconds: nanoseconds + seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+
+    public func duration(to other: Timestamp) -> Duration { .nanoseconds(other.nanoseconds - nanoseconds) }
+}
+
+// MARK: - RFC 3339
+
+extension Timestamp: CustomStringConvertible {
+    /// RFC 3339 in UTC with as many of milliseconds, microseconds or nanoseconds as needed: `2026-01-01T00:00:00Z`.
+    public var description: String {
+        let total = seconds
+        let days = Timestamp.floorDivide(total, 86_400)
+        let secondOfDay = total - days * 86_400
+        let (year, month, day) = Timestamp.civil(fromDays: days)
+        let fraction = nanoseconds - total * 1_000_000_000
+        func padded(_ value: Int64, _ width: Int) -> String {
+            let digits = String(value)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        var text = "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T"
+        text += "\(padded(secondOfDay / 3600, 2)):\(padded(secondOfDay / 60 % 60, 2)):\(padded(secondOfDay % 60, 2))"
+        if fraction != 0 {
+            if fraction % 1_000_000 == 0 {
+                text += "." + padded(fraction / 1_000_000, 3)
+            } else if fraction % 1_000 == 0 {
+                text += "." + padded(fraction / 1_000, 6)
+            } else {
+                text += "." + padded(fraction, 9)
+            }
+        }
+        return text + "Z"
+    }
+
+    /// Reads RFC 3339 (`2026-01-01T00:00:00.5+02:00`); nil for anything else.
+    public init?(rfc3339 text: String) {
+        var rest = Substring(text)
+        func number(_ digits: Int) -> Int64? {
+            let head = rest.prefix(digits)
+            guard head.utf8.count == digits, head.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
+            rest = rest.dropFirst(digits)
+            return Int64(head)
+        }
+        func take(_ options: String) -> Character? {
+            guard let first = rest.first, options.contains(first) else { return nil }
+            rest = rest.dropFirst()
+            return first
+        }
+        guard let year = number(4), take("-") != nil, let month = number(2), take("-") != nil, let day = number(2),
+            take("Tt ") != nil, let hour = number(2), take(":") != nil, let minute = number(2), take(":") != nil,
+            let second = number(2), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60,
+            second <= 60
+        else { return nil }
+        var fraction: Int64 = 0
+        if take(".") != nil {
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            guard !digits.isEmpty else { return nil }
+            rest = rest.dropFirst(digits.count)
+            let nine = digits.prefix(9)
+            fraction = (Int64(nine) ?? 0) * (0..<(9 - nine.count)).reduce(1) { power, _ in power * 10 }
+        }
+        var offset: Int64 = 0
+        switch take("Zz+-") {
+        case "Z", "z": break
+        case let sign?:
+            guard let hours = number(2), take(":") != nil, let minutes = number(2), hours < 24, minutes < 60 else {
+                return nil
+            }
+            offset = (hours * 3600 + minutes * 60) * (sign == "-" ? -1 : 1)
+        case nil: return nil
+        }
+        guard rest.isEmpty else { return nil }
+        let days = Timestamp.days(year: year, month: month, day: day)
+        let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return nil }
+        self.init(nanoseconds: product + fraction)
+    }
+
+    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
+        value >= 0 ? value / divisor : (value - divisor + 1) / divisor
+    }
+
+    /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, by eras of 400 years that begin in March.
+    private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let era = floorDivide(shifted, 400)
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    private static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = days + 719_468
+        let era = floorDivide(shifted, 146_097)
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
+    }
+}
