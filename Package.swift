@@ -95,8 +95,9 @@ let package = Package(
         library(
             "ServiceKit", path: "Shared/ServiceKit",
             [
-                "JSON", "Events", "EventBus", "EventBusNATS", lifecycle, logging, metrics, coreMetrics, configuration,
-                yams, hummingbird, histogram,
+                "JSON", "Events", "EventBus", "EventBusNATS", "NATSClient", lifecycle, logging, metrics, coreMetrics,
+                configuration,
+                yams, hummingbird, nioCore,
             ]),
         library("TestKit", path: "Shared/TestKit", ["JSON", "Events", "EventBus", "EventBusNATS", logging]),
 
