@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Looks for what Apus needs and has apt install what is missing. Running it again changes nothing.
+#
+# Usage: install-dependencies.sh build|run|test
+#   build  compiling
+#   run    the above, a NATS server and the sqlite3 shell
+#   test   the above, Python, and a browser with its driver for the tests
+#
+# Without root (or sudo that asks nothing) or without apt it prints which packages to install and exits 1.
+set -euo pipefail
+
+purpose=${1:-test}
+case $purpose in
+build | run | test) ;;
+*)
+    echo "usage: $(basename "$0") build|run|test" >&2
+    exit 64
+    ;;
+esac
+
+# Debian puts servers such as nats-server where only root looks for programs.
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+has_program() { command -v "$1" >/dev/null 2>&1; }
+has_library() { has_program pkg-config && pkg-config --exists "$1"; }
+has_python() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        if has_program "$python" && "$python" -c 'import ensurepip, venv' 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
+missing=()
+# need PACKAGE TEST…: notes the Debian package if the test fails.
+need() {
+    local package=$1
+    shift
+    "$@" || missing+=("$package")
+}
+
+find_missing() {
+    missing=()
+    need git has_program git
+    need g++ has_program g++ # Swift links with the C++ library's development files
+    need pkg-config has_program pkg-config
+    need libnats-dev has_library libnats
+    need libjansson-dev has_library jansson
+    need libsqlite3-dev has_library sqlite3
+    [ "$purpose" != build ] || return 0
+    need nats-server has_program nats-server
+    need sqlite3 has_program sqlite3
+    [ "$purpose" != run ] || return 0
+    need python3-venv has_python
+    need chromium has_program chromium
+    need chromium-driver has_program chromedriver
+    need systemd has_program systemd-analyze # only to verify the units in deploy/systemd
+}
+
+check_swift() {
+    local version
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | head -n 1) || true
+    if [ -z "$version" ]; then
+        cat >&2 <<'TEXT'
+Swift is missing, and Debian has no package of a recent one. Install it from https://www.swift.org/install/linux:
+
+    curl -O https://download.swift.org/swiftly/linux/swiftly-$(uname -m).tar.gz
+    tar zxf swiftly-$(uname -m).tar.gz && ./swiftly init
+
+then open a new shell and repeat this command.
+TEXT
+        exit 1
+    fi
+    local major=${version% *} minor=${version#* }
+    if [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 2 ]; }; then
+        echo "Swift ${major}.${minor} is too old: Apus needs 6.2 or later, from https://www.swift.org/install/linux" >&2
+        exit 1
+    fi
+}
+
+find_missing
+if [ ${#missing[@]} -gt 0 ]; then
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+    if ! has_program apt-get; then
+        echo "Missing here (Debian's names of the packages): ${missing[*]}" >&2
+        echo "There is no apt-get on this system: install them with its own package manager, then repeat the command." >&2
+        exit 1
+    fi
+    if [ ${#as_root[@]} -gt 0 ] && ! sudo -n true 2>/dev/null; then
+        echo "Missing packages, and this is neither root nor a user whom sudo asks no password. Please run:" >&2
+        echo >&2
+        echo "    sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "== installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+    find_missing
+    if [ ${#missing[@]} -gt 0 ]; then
+        echo "Still missing after apt-get: ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+check_swift

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes the Python environment FOLDER with the packages of REQUIREMENTS; does it anew only when they changed.
+# Usage: make-venv.sh FOLDER REQUIREMENTS
+set -euo pipefail
+
+folder=$1
+requirements=$2
+
+# The first Python that can make environments: the one in PATH may be a build without ensurepip.
+python=
+for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || { echo 'no python3 with venv found: apt-get install python3-venv' >&2; exit 1; }
+
+echo "== Python clients for the tests into $folder"
+[ -x "$folder/bin/python" ] || "$python" -m venv --clear "$folder"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+touch "$folder/installed"
