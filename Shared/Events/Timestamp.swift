@@ -1,25 +1,36 @@
 /// A moment, in nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
-/// Reading the clock is for programs; everything below takes a `Timestamp` as an argument.
-public struct Timestamp: Sendable, Hashable, Comparable {
+/// Reading the clock is for programs; everything below takes a `Timestamp` as an argument. It reaches from the year 1677
+/// to 2262; arithmetic that would leave this range stops at its ends.
+public struct Timestamp: Sendable, Hashable, Comparable, InstantProtocol {
     public let nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-    public init(seconds: Int64) { nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue }
+    public init(seconds: Int64) { nanoseconds = Timestamp.nanoseconds(seconds: seconds, plus: 0) }
 
     public var seconds: Int64 {
-        nanoseconds >= 0 ? nanoseconds / 1_000_000_000 : (nanoseconds - 999_999_999) / 1_000_000_000
+        Timestamp.floorDivide(nanoseconds, 1_000_000_000)
     }
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.nanoseconds < right.nanoseconds }
 
     public func advanced(by duration: Duration) -> Timestamp {
         let (seconds, attoseconds) = duration.components
-        return Timestamp(nanoseconds: nanoseconds + seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        let distance = Timestamp.nanoseconds(seconds: seconds, plus: attoseconds / 1_000_000_000)
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(distance)
+        return Timestamp(nanoseconds: overflow ? (distance < 0 ? .min : .max) : sum)
     }
 
-    public func duration(to other: Timestamp) -> Duration { .nanoseconds(other.nanoseconds - nanoseconds) }
+    public func duration(to other: Timestamp) -> Duration {
+        .nanoseconds(other.nanoseconds) - .nanoseconds(nanoseconds)
+    }
+
+    private static func nanoseconds(seconds: Int64, plus rest: Int64) -> Int64 {
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, overflowOfSum) = product.addingReportingOverflow(rest)
+        return overflow || overflowOfSum ? (seconds < 0 ? .min : .max) : sum
+    }
 }
 
 // MARK: - RFC 3339
@@ -31,7 +42,8 @@ extension Timestamp: CustomStringConvertible {
         let days = Timestamp.floorDivide(total, 86_400)
         let secondOfDay = total - days * 86_400
         let (year, month, day) = Timestamp.civil(fromDays: days)
-        let fraction = nanoseconds - total * 1_000_000_000
+        // Wraps for the first second of the range, where the product is out of it but the difference is not.
+        let fraction = nanoseconds &- total &* 1_000_000_000
         func padded(_ value: Int64, _ width: Int) -> String {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
@@ -89,14 +101,17 @@ extension Timestamp: CustomStringConvertible {
         }
         guard rest.isEmpty else { return nil }
         let days = Timestamp.days(year: year, month: month, day: day)
+        // A day that its month does not have would come out as one of the next month.
+        guard Timestamp.civil(fromDays: days).day == day else { return nil }
         let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return nil }
-        self.init(nanoseconds: product + fraction)
+        let (sum, overflowOfSum) = product.addingReportingOverflow(fraction)
+        guard !overflow, !overflowOfSum else { return nil }
+        self.init(nanoseconds: sum)
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
-        value >= 0 ? value / divisor : (value - divisor + 1) / divisor
+        value / divisor - (value % divisor < 0 ? 1 : 0)
     }
 
     /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, by eras of 400 years that begin in March.
