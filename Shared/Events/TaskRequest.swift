@@ -121,7 +121,8 @@ private struct Fields {
     let members: JSONObject
 
     private func member(_ name: String) -> JSONValue? {
-        members[name].flatMap { $0.isNull ? nil : $0 }
+        guard let value = members[name], !value.isNull else { return Optional.none }
+        return value
     }
 
     func text(_ name: String) throws(TaskRequest.Invalid) -> String? {

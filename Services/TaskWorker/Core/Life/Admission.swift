@@ -1,0 +1,91 @@
+package import Events
+
+/// What a worker does with a task that the queue has handed to it: decided from the task's record alone, so that
+/// redeliveries, duplicates, other workers and cancels all meet in one place.
+package enum Admission: Sendable, Hashable {
+    /// Run it: `record` is the attempt that begins, to be written in place of `previous` (nil: there was none).
+    case begin(TaskRecord, replacing: TaskRecord?)
+    /// Not yet: `record`, if not nil, is to be written first; then ask for the message again after `delay`.
+    case postpone(writing: TaskRecord?, delay: Duration)
+    /// It is over: only make sure that everybody was told, and take it from the queue.
+    case finished(TaskRecord)
+    /// No attempt is left after one that was lost: `record` is the task given up.
+    case giveUp(TaskRecord, replacing: TaskRecord)
+    /// Another message of the queue is this task too and came first. If that one is still there, this one goes;
+    /// otherwise decide again with `ignoringOther`.
+    case duplicate(of: UInt64)
+
+    /// The longest that a task sleeps before it is looked at again, so that no wrong clock can hide it for good.
+    package static let longestDelay = Duration.seconds(3600)
+
+    /// What is known of the delivery.
+    package struct Delivered: Sendable {
+        package var request: TaskRequest
+        package var id: TaskID
+        package var streamSequence: UInt64
+        package var storedAt: Timestamp
+        /// How many attempts the task has if the request does not say.
+        package var defaultAttempts: Int
+        /// The process that asks.
+        package var worker: String
+
+        package init(
+            request: TaskRequest, id: TaskID, streamSequence: UInt64, storedAt: Timestamp, defaultAttempts: Int,
+            worker: String
+        ) {
+            self.request = request
+            self.id = id
+            self.streamSequence = streamSequence
+            self.storedAt = storedAt
+            self.defaultAttempts = defaultAttempts
+            self.worker = worker
+        }
+    }
+
+    /// Whether the record's own message is to be believed to be there.
+    package enum OtherMessage: Sendable {
+        case unknown
+        case gone
+    }
+
+    package static func decide(
+        _ delivered: Delivered, record: TaskRecord?, other: OtherMessage = .unknown, now: Timestamp
+    ) -> Admission {
+        guard let record else { return first(delivered, now: now) }
+        if record.state.isFinal { return .finished(record) }
+        if let sequence = record.streamSequence, sequence != delivered.streamSequence, other == .unknown {
+            return .duplicate(of: sequence)
+        }
+        if let due = record.due, due > now {
+            return .postpone(writing: nil, delay: min(longestDelay, now.duration(to: due)))
+        }
+        var next = record
+        let wasLost = record.state.isRunning
+        if wasLost, !record.hasAttemptsLeft {
+            next.fail(
+                message:
+                    "given up after \(attempts(record.countedAttempts)): the worker that ran the last one was lost",
+                at: now)
+            return .giveUp(next, replacing: record)
+        }
+        next.begin(
+            worker: delivered.worker, streamSequence: delivered.streamSequence,
+            message: wasLost ? "taken over: the worker that ran attempt \(record.attempt) was lost" : nil, at: now)
+        return .begin(next, replacing: record)
+    }
+
+    private static func first(_ delivered: Delivered, now: Timestamp) -> Admission {
+        let queued = TaskRecord(
+            queued: delivered.request, id: delivered.id,
+            maximumAttempts: delivered.request.maximumAttempts ?? delivered.defaultAttempts,
+            streamSequence: delivered.streamSequence, at: delivered.storedAt)
+        if let due = queued.due, due > now {
+            return .postpone(writing: queued, delay: min(longestDelay, now.duration(to: due)))
+        }
+        var started = queued
+        started.begin(worker: delivered.worker, streamSequence: delivered.streamSequence, at: now)
+        return .begin(started, replacing: nil)
+    }
+
+    package static func attempts(_ count: Int) -> String { count == 1 ? "1 attempt" : "\(count) attempts" }
+}

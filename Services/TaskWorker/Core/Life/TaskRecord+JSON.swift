@@ -1,0 +1,57 @@
+internal import Events
+package import JSON
+
+extension TaskRecord {
+    /// The record as it stands in the bucket: the status' members and what only workers need.
+    package var json: JSONValue {
+        guard case .object(var members) = status.json else { return .null }
+        if handedBack > 0 { members["handed_back"] = .integer(Int64(handedBack)) }
+        members["due"] = due.map { .string($0.description) }
+        members["stream_sequence"] = streamSequence.map { .integer(Int64(clamping: $0)) }
+        members["worker"] = worker.map { .string($0) }
+        if !errors.isEmpty {
+            members["errors"] = .array(
+                errors.map { error in
+                    [
+                        "attempt": .integer(Int64(error.attempt)), "message": .string(error.message),
+                        "at": .string(error.at.description),
+                    ]
+                })
+        }
+        return .object(members)
+    }
+
+    /// Reads a record.
+    /// - Returns: nil if it is none, for instance since somebody else wrote to the bucket.
+    package init?(json: JSONValue) {
+        guard let status = TaskStatus(json: json), let queue = status.queue,
+            let maximumAttempts = status.maximumAttempts, let submittedAt = status.submittedAt,
+            let updatedAt = status.updatedAt, (0...Int(Int32.max)).contains(status.attempt),
+            (0...Int(Int32.max)).contains(status.sequence)
+        else { return nil }
+        id = status.id
+        name = status.name
+        self.queue = queue
+        user = status.user
+        self.maximumAttempts = maximumAttempts
+        self.submittedAt = submittedAt
+        self.updatedAt = updatedAt
+        state = status.state
+        progress = status.progress
+        attempt = status.attempt
+        sequence = status.sequence
+        message = status.message
+        result = status.result
+        handedBack = json["handed_back"]?.integerValue.flatMap(Int.init(exactly:)).map { max(0, $0) } ?? 0
+        due = json["due"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
+        streamSequence = json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:))
+        worker = json["worker"]?.stringValue
+        errors = (json["errors"]?.arrayValue ?? []).compactMap { error in
+            guard let attempt = error["attempt"]?.integerValue.flatMap(Int.init(exactly:)),
+                let message = error["message"]?.stringValue,
+                let at = error["at"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
+            else { return nil }
+            return AttemptError(attempt: attempt, message: message, at: at)
+        }
+    }
+}

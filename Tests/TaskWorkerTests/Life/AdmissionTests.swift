@@ -1,0 +1,179 @@
+import Events
+import JSON
+import TaskWorkerCore
+import Testing
+
+@Suite struct AdmissionTests {
+    private func delivered(_ request: TaskRequest = TaskRequest(name: "x"), sequence: UInt64 = 5) -> Admission.Delivered
+    {
+        Admission.Delivered(
+            request: request, id: taskID, streamSequence: sequence, storedAt: Timestamp(seconds: 100),
+            defaultAttempts: 3, worker: "w2")
+    }
+
+    @Test("a task without a record begins its first attempt")
+    func first() {
+        let decision = Admission.decide(delivered(), record: nil, now: Timestamp(seconds: 101))
+        guard case .begin(let record, replacing: nil) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect(record.state == .started)
+        #expect(record.attempt == 1)
+        #expect(record.maximumAttempts == 3)
+        #expect(record.submittedAt == Timestamp(seconds: 100))
+    }
+
+    @Test("a task that is due later is recorded as queued and comes back in time, within the longest delay")
+    func eta() {
+        let request = TaskRequest(name: "x", eta: Timestamp(seconds: 160))
+        guard
+            case .postpone(let queued?, let delay) = Admission.decide(
+                delivered(request), record: nil, now: Timestamp(seconds: 100))
+        else {
+            Issue.record("not postponed")
+            return
+        }
+        #expect(delay == .seconds(60))
+        #expect(queued.state == .queued)
+        #expect(
+            Admission.decide(delivered(request), record: queued, now: Timestamp(seconds: 150))
+                == .postpone(writing: nil, delay: .seconds(10)))
+        guard case .begin = Admission.decide(delivered(request), record: queued, now: Timestamp(seconds: 160)) else {
+            Issue.record("not begun when due")
+            return
+        }
+        let far = TaskRequest(name: "x", eta: Timestamp(seconds: 9_000_000))
+        guard
+            case .postpone(_, Admission.longestDelay) = Admission.decide(
+                delivered(far), record: nil, now: Timestamp(seconds: 100))
+        else {
+            Issue.record("a far task must be looked at again")
+            return
+        }
+    }
+
+    @Test("a task whose worker was lost is taken over as the next attempt")
+    func takeover() {
+        var lost = record()
+        lost.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 101))
+        lost.report(progress: 70, message: nil, at: Timestamp(seconds: 102))
+        guard
+            case .begin(let next, replacing: lost) = Admission.decide(
+                delivered(), record: lost, now: Timestamp(seconds: 120))
+        else {
+            Issue.record("not taken over")
+            return
+        }
+        #expect(next.attempt == 2)
+        #expect(next.sequence == 1)
+        #expect(next.progress == 0)
+        #expect(next.worker == "w2")
+    }
+
+    @Test("a task whose last attempt was lost is given up")
+    func exhausted() {
+        var lost = record(attempts: 1)
+        lost.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 101))
+        guard
+            case .giveUp(let failed, replacing: lost) = Admission.decide(
+                delivered(), record: lost, now: Timestamp(seconds: 120))
+        else {
+            Issue.record("not given up")
+            return
+        }
+        #expect(failed.state == .failed)
+        #expect(failed.status.supersedes(lost.status))
+    }
+
+    @Test("a task that is over is not run again, by whichever message it comes", arguments: [5, 6] as [UInt64])
+    func finished(sequence: UInt64) {
+        for finish in [0, 1, 2] {
+            var done = record()
+            switch finish {
+            case 0: done.complete(result: 1, at: Timestamp(seconds: 101))
+            case 1: done.fail(message: "no", at: Timestamp(seconds: 101))
+            default: done.cancel(message: "stop", at: Timestamp(seconds: 101))
+            }
+            #expect(
+                Admission.decide(delivered(sequence: sequence), record: done, now: Timestamp(seconds: 102))
+                    == .finished(done))
+        }
+    }
+
+    @Test("a second message of the same task waits for the first, unless that one is gone")
+    func duplicate() {
+        let queued = record()
+        #expect(
+            Admission.decide(delivered(sequence: 6), record: queued, now: Timestamp(seconds: 102)) == .duplicate(of: 5))
+        guard
+            case .begin(let next, _) = Admission.decide(
+                delivered(sequence: 6), record: queued, other: .gone, now: Timestamp(seconds: 102))
+        else {
+            Issue.record("not begun")
+            return
+        }
+        #expect(next.streamSequence == 6)
+    }
+
+    @Test("a retry is not begun before its time")
+    func retryTime() {
+        var retrying = record()
+        retrying.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 101))
+        retrying.retry(message: "no", due: Timestamp(seconds: 110), at: Timestamp(seconds: 102))
+        #expect(
+            Admission.decide(delivered(), record: retrying, now: Timestamp(seconds: 104))
+                == .postpone(writing: nil, delay: .seconds(6)))
+    }
+}
+
+@Suite struct AttemptEndTests {
+    private func running(attempts: Int = 2) -> TaskRecord {
+        var running = record(attempts: attempts)
+        running.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 101))
+        return running
+    }
+
+    private func end(_ outcome: AttemptOutcome, of record: TaskRecord) -> AttemptEnd {
+        AttemptEnd.decide(
+            outcome, of: record, retrying: RetryPolicy(base: .seconds(4)), random: 0.5, now: Timestamp(seconds: 110))
+    }
+
+    @Test("a result completes the task")
+    func completed() {
+        let end = end(.completed(["n": 1]), of: running())
+        #expect(end.record.state == .completed)
+        #expect(end.record.result == ["n": 1])
+        #expect(end.record.progress == 100)
+        #expect(end.disposal == .acknowledge)
+    }
+
+    @Test("a failure is retried with jitter while attempts are left, then buried with its reason")
+    func failed() {
+        let first = end(.failed("boom"), of: running())
+        #expect(first.record.state == .retrying)
+        #expect(first.record.due == Timestamp(seconds: 112))
+        #expect(first.disposal == .redeliver(after: .seconds(2)))
+        var second = first.record
+        second.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 112))
+        let last = end(.failed("boom"), of: second)
+        #expect(last.record.state == .failed)
+        #expect(last.disposal == .bury(reason: "given up after 2 attempts: boom"))
+        #expect(last.record.errors.count == 2)
+    }
+
+    @Test("a failure for good is not retried, and a time limit counts as a failure")
+    func others() {
+        #expect(end(.failedForGood("no such file"), of: running(attempts: 9)).disposal == .bury(reason: "no such file"))
+        #expect(end(.timedOut(after: .seconds(30)), of: running()).record.state == .retrying)
+        #expect(end(.timedOut(after: .seconds(30)), of: running(attempts: 1)).record.message?.contains("30s") == true)
+    }
+
+    @Test("a task that is handed back is delivered again at once")
+    func handedBack() {
+        let end = end(.handedBack("stopping"), of: running(attempts: 1))
+        #expect(end.record.state == .retrying)
+        #expect(end.record.hasAttemptsLeft)
+        #expect(end.disposal == .redeliver(after: .zero))
+    }
+}
