@@ -26,6 +26,8 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
@@ -75,6 +77,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.1.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -91,7 +94,7 @@ let package = Package(
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
         library("EventBusNATS", path: "Shared/EventBusNATS", ["EventBus", "Events", "JSON", "NATSClient", logging]),
-        library("Identity", path: "Shared/Identity", ["JSON", jwtKit]),
+        library("Identity", path: "Shared/Identity", ["JSON", "Events", jwtKit, crypto]),
         library(
             "ServiceKit", path: "Shared/ServiceKit",
             [
@@ -150,7 +153,7 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("EventsTests", ["Events", "JSON"]),
         tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit"]),
-        tests("IdentityTests", ["Identity", "JSON"]),
+        tests("IdentityTests", ["Identity", "JSON", "Events", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
         tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),
         tests(
