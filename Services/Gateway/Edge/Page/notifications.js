@@ -11,6 +11,7 @@ export function startNotifications(apus, { user }) {
   const channel = `user:${user}`;
   const items = new Map();
   let unread = 0;
+  let revision = 0;
   let next = null;
 
   bell.hidden = false;
@@ -26,14 +27,17 @@ export function startNotifications(apus, { user }) {
       if (!before) items.clear();
       for (const item of page.notifications ?? []) items.set(item.id, item);
       next = page.next ?? (page.notifications?.length === PAGE ? page.notifications.at(-1).id : null);
-      setUnread(page.unread_count ?? 0);
+      setUnread(page.unread_count ?? 0, page.inbox_revision);
       show();
     } catch (error) {
       byId('no-notifications').textContent = `The list can’t be had just now: ${error.message}`;
     }
   }
 
-  function setUnread(amount) {
+  /** The inbox counts its changes; a count from before the last one seen says nothing new. */
+  function setUnread(amount, atRevision = revision) {
+    if (atRevision < revision) return;
+    revision = atRevision;
     unread = amount;
     byId('unread').textContent = amount > 99 ? '99+' : amount;
     bell.dataset.unread = amount;
@@ -66,7 +70,7 @@ export function startNotifications(apus, { user }) {
   async function markRead(item) {
     try {
       const answer = await apus.rpc('notifications.mark_read', { id: item.id });
-      if (!item.read) setUnread(answer?.unread_count ?? Math.max(0, unread - 1));
+      if (!item.read) setUnread(answer?.unread_count ?? Math.max(0, unread - 1), answer?.inbox_revision);
       item.read = true;
       show();
       list.focus();
@@ -89,7 +93,7 @@ export function startNotifications(apus, { user }) {
     if (event === 'notification') {
       const isNew = !items.has(data.id);
       items.set(data.id, { ...items.get(data.id), ...data });
-      if (typeof data.unread_count === 'number') setUnread(data.unread_count);
+      if (typeof data.unread_count === 'number') setUnread(data.unread_count, data.inbox_revision);
       else if (isNew) setUnread(unread + 1);
       show();
       if (isNew && !recovered) {

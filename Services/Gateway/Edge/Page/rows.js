@@ -137,7 +137,9 @@ function statement(rows, table, { database }) {
   const name = table.split('.').pop();
   const file = quoted(database ?? 'shop.sqlite');
   const key = rows.keyColumns()[0];
-  const column = row && Object.keys(row).filter((field) => field !== key && typeof row[field] === 'number').at(-1);
+  // Not a column of yes and no, of which one cannot be taken away.
+  const isAmount = (field) => [...rows].some(([, { [field]: value }]) => typeof value === 'number' && value > 1);
+  const column = row && Object.keys(row).filter((field) => field !== key && isAmount(field)).at(-1);
   if (!column) return `sqlite3 ${file} 'SELECT * FROM "${name}"'`;
   const value = typeof row[key] === 'number' ? row[key] : `'${String(row[key]).replaceAll("'", "''")}'`;
   return `sqlite3 ${file} ${quoted(`UPDATE ${name} SET ${column} = ${column} - 1 WHERE ${key} = ${value}`)}`;

@@ -4,7 +4,7 @@ import { announce, byId, element, fileName, quoted, showCommand, time } from './
 import { summaryTable } from './summary.js';
 
 const FINAL = new Set(['completed', 'failed', 'cancelled']);
-const SHOWN = 8;
+const SHOWN = 5;
 const WORDS = {
   queued: 'waiting', started: 'started', processing: 'reading', retrying: 'trying again',
   completed: 'done', failed: 'failed', cancelled: 'cancelled',

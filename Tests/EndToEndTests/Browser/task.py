@@ -1,0 +1,52 @@
+"""A task is started on the sample: its bar moves in both windows of the user, and the result is right."""
+
+import csv
+
+import browser
+import system
+
+BAR = "document.querySelector('.task .bar')?.getAttribute('aria-valuenow') ?? null"
+
+
+def a_task_moves_its_bar_in_every_window_of_its_user():
+    sample = system.page_configuration()["sample_csv"]
+    assert sample, "the gateway names no sample"
+    with browser.chromium() as one, browser.chromium() as two:
+        first = browser.Page(one, system.URL, system.token("42", "admin"))
+        second = browser.Page(two, system.URL, system.token("42", "admin"))
+        before = len(first.find(".task"))
+        for page in (first, second):
+            page.watch("bar", BAR)
+        first.one("#run-sample").click()
+        for page in (first, second):
+            page.until("the task appears", lambda: len(page.find(".task")) > before or before >= 5)
+            page.until("the task is done", lambda: _status(page) == "completed")
+            values = [int(value) for value in page.watched("bar") if value is not None]
+            values = values[values.index(0):] if 0 in values else values
+            moving = [value for value in values if 0 < value < 100]
+            assert len(moving) >= 2, f"the bar did not move: {values}"
+            assert values == sorted(values), f"the bar went back: {values}"
+            assert values[-1] == 100, f"the bar did not arrive: {values}"
+        _check_result(first, sample)
+        assert first.texts(".task:first-child .result tbody th") == second.texts(".task:first-child .result tbody th")
+        for page in (first, second):
+            assert not page.complaints(), page.complaints()
+
+
+def _status(page):
+    tasks = page.find(".task")
+    return tasks and tasks[0].get_attribute("data-status")
+
+
+def _check_result(page, sample):
+    with open(sample, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        header = next(rows)
+        count = sum(1 for row in rows if row)
+    assert page.texts(".task:first-child .result tbody th") == header, "the columns differ"
+    summary = page.one(".task:first-child summary").text
+    assert summary.startswith(f"{count:,} row"), f"{summary} instead of {count:,} rows"
+
+
+if __name__ == "__main__":
+    browser.run(a_task_moves_its_bar_in_every_window_of_its_user)
