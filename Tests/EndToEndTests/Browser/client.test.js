@@ -159,9 +159,10 @@ test('when the log has begun anew the subscriber is told of the loss and goes on
   await FakeSocket.last.answer('subscribe', { recoverable: true, epoch: 'old', offset: 500 });
   await FakeSocket.last.drop();
   await again(clock);
-  await FakeSocket.last.answer('subscribe', { recoverable: true, was_recovering: true, epoch: 'new', offset: 3 }, pub('room:a', 4));
+  const publications = [{ data: 2, offset: 2 }];
+  await FakeSocket.last.answer('subscribe', { recoverable: true, was_recovering: true, epoch: 'new', offset: 3, publications }, pub('room:a', 4));
   equal(lost, [{ channel: 'room:a', from: { epoch: 'old', offset: 500 }, position: { epoch: 'new', offset: 3 } }]);
-  equal(offsets, [4]);
+  equal(offsets, [2, 4]);
   equal(apus.heard('recovered'), []);
 });
 
@@ -301,6 +302,16 @@ test('the server may end a subscription, or have it made again', async () => {
   ok(apus.subscribe('room:a') !== room, 'a new subscription may be made');
 });
 
+test('a channel that is subscribed as soon as the connection is live is asked for once', async () => {
+  const apus = make();
+  apus.on('state', ({ state }) => state === 'live' && apus.subscribe('room:a'));
+  apus.connect();
+  await settle();
+  await FakeSocket.last.open();
+  await FakeSocket.last.answer('connect', { client: 'c1' });
+  equal(FakeSocket.last.commands.filter((command) => command.subscribe).length, 1);
+});
+
 test('a refused subscription ends, a temporary error is tried again', async (clock) => {
   const apus = await live();
   const secret = apus.subscribe('admin:x');
@@ -434,7 +445,7 @@ test('where no WebSocket opens events are read instead, each channel from its la
 });
 
 test('an event stream is read the same however it is cut into pieces', () => {
-  const text = ': ping\r\n\r\nid: 1\nevent: a\ndata: x\ndata: y\n\ndata:z\r\n\r\nevent: none\n\nid: 2\ndata: {"k":"v: w"}\n\n';
+  const text = ': ping\r\n\r\nid: 1\nevent: a\ndata: x\r\ndata: y\r\n\r\ndata:z\r\n\r\nevent: none\n\nid: 2\ndata: {"k":"v: w"}\n\n';
   const expected = [{ event: 'a', data: 'x\ny', id: '1' }, { event: 'message', data: 'z', id: '1' }, { event: 'message', data: '{"k":"v: w"}', id: '2' }];
   equal(new EventParser().feed(text), expected);
   for (let size = 1; size < 7; size += 1) {

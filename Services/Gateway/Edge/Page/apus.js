@@ -155,6 +155,7 @@ export class Subscription extends Emitter {
   #options;
   #cursor = new Cursor();
   #attempt = 0;
+  #isAsking = false;
   #retry;
   #settle;
   #presenceChanges;
@@ -227,11 +228,14 @@ export class Subscription extends Emitter {
   /** @private Asks the server; called by the client when it is live. */
   _subscribe() {
     clearTimeout(this.#retry);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
     this.#client._request(
       this._command(), 'subscribe', (reply) => this._subscribed(reply), (error) => this.#refused(error));
   }
 
   #refused(error) {
+    this.#isAsking = false;
     if (this.state === 'unsubscribed' || !this.#client._isLive) return; // asked again after the reconnect
     const served = error.code === ALREADY_SUBSCRIBED ? this.#client._serverCursor(this.channel) : undefined;
     if (served) return this._subscribed({ recoverable: served.isSet, recovered: true, ...served.position });
@@ -247,6 +251,7 @@ export class Subscription extends Emitter {
 
   /** @private */
   _subscribed(reply) {
+    this.#isAsking = false;
     if (this.state === 'unsubscribed') return;
     this.state = 'subscribed';
     this.#attempt = 0;
@@ -267,6 +272,7 @@ export class Subscription extends Emitter {
   /** @private The connection is gone; the position stays. */
   _interrupted() {
     clearTimeout(this.#retry);
+    this.#isAsking = false;
     if (this.state === 'subscribed') this.state = 'subscribing';
   }
 
@@ -533,6 +539,8 @@ export class Apus extends Emitter {
   async #open() {
     const generation = ++this.#generation;
     const isCurrent = () => generation === this.#generation;
+    this.#timers.opening = setTimeout(
+      () => this.#close(LocalCode.timeout, 'the gateway does not answer', true), this.#options.timeout);
     try {
       if (!this.#token && this.#options.getToken) {
         const token = await this.#options.getToken();
@@ -545,8 +553,6 @@ export class Apus extends Emitter {
       this.emit('error', error);
       return this.#close(LocalCode.unauthorized, 'could not get a token', true);
     }
-    this.#timers.opening = setTimeout(
-      () => this.#close(LocalCode.timeout, 'the gateway does not answer', true), this.#options.timeout);
     if (this.#readsEvents()) return this.#openEvents();
     let socket;
     try {
@@ -634,6 +640,7 @@ export class Apus extends Emitter {
     this.#scheduleRefresh(reply);
     this.transport = 'websocket';
     this.#change('live');
+    if (!this._isLive) return; // a listener has disconnected
     this.#serve(reply.subs ?? {});
     for (const subscription of this.#subscriptions.values()) subscription._subscribe();
     for (const call of this.#waiting) this.#send(call);

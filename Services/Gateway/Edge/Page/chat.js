@@ -15,9 +15,16 @@ export function startChat(apus, { name }) {
   byId('chat-channel').textContent = CHANNEL;
   showCommand(byId('chat-shell'), 'Speak from a shell', () => `apus publish ${CHANNEL} '{"text":"Hello from a shell"}'`);
 
+  /** Whoever reads the end goes on reading the end; whoever has scrolled back stays there. */
+  function atTheEnd(change) {
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    const result = change();
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+    return result;
+  }
+
   function take({ data, event, offset, info, recovered }) {
     if (event !== 'message' || (offset && shown.has(offset))) return;
-    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const author = info?.user || data?.from || 'a backend';
     const isMine = info ? info.client === apus.client || (info.user && info.user === name) : data?.from === name;
     const node = element(
@@ -26,21 +33,20 @@ export function startChat(apus, { name }) {
       element('span', { class: 'text' }, textOf(data)),
       data?.at ? element('time', { datetime: data.at }, time(data.at)) : null);
     const after = offset ? [...list.children].find((child) => Number(child.dataset.offset) > offset) : null;
-    list.insertBefore(node, after ?? null);
     if (offset) shown.set(offset, node);
-    while (list.children.length > KEPT) {
-      shown.delete(Number(list.firstChild.dataset.offset));
-      list.firstChild.remove();
-    }
-    if (isAtEnd) list.scrollTop = list.scrollHeight;
+    atTheEnd(() => {
+      list.insertBefore(node, after ?? null);
+      while (list.children.length > KEPT) {
+        shown.delete(Number(list.firstChild.dataset.offset));
+        list.firstChild.remove();
+      }
+    });
   }
 
   /** Something between messages, such as a gap. */
   function remark(text, kind) {
-    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const node = element('li', { class: `remark ${kind}` }, text);
-    list.append(node);
-    if (isAtEnd) list.scrollTop = list.scrollHeight;
+    atTheEnd(() => list.append(node));
     return node;
   }
 
@@ -58,8 +64,10 @@ export function startChat(apus, { name }) {
     }
   });
   subscription.on('recovered', ({ count: amount }) => {
-    if (amount) missed.textContent = `${count(amount, 'message')} while you were away`;
-    else missed.remove();
+    atTheEnd(() => {
+      if (amount) missed.textContent = `${count(amount, 'message')} while you were away`;
+      else missed.remove();
+    });
   });
   subscription.on('lost', () => remark('Some messages of the time you were away are no longer kept.', 'lost'));
   subscription.on('presence', ({ members }) => showPeople(members));
