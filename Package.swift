@@ -31,6 +31,7 @@ let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swi
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
@@ -90,7 +91,7 @@ let package = Package(
         .systemLibrary(
             name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
-        library("NATSClient", path: "Shared/NATSClient", ["CNats", logging]),
+        library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
         library("EventBusNATS", path: "Shared/EventBusNATS", ["EventBus", "Events", "JSON", "NATSClient", logging]),

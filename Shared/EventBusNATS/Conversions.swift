@@ -1,0 +1,124 @@
+internal import EventBus
+internal import Events
+internal import NATSClient
+
+// Between what NATS calls things and what the bus calls them.
+
+extension BusError {
+    init(_ error: NATSError) {
+        let code: Code =
+            switch error.code {
+            case .notConnected: .notConnected
+            case .timeout: .timeout
+            case .noResponders: .noResponders
+            case .closed: .closed
+            case .conflict: .conflict
+            case .notFound: .notFound
+            case .payloadTooLarge: .payloadTooLarge
+            case .invalidArgument: .invalidArgument
+            case .permission: .permission
+            case .specificationMismatch: .specificationMismatch
+            case .streamFull: .streamFull
+            default: .failed
+            }
+        self.init(code, error.message)
+    }
+}
+
+/// Runs `body` with NATS's errors turned into the bus's.
+func translated<Result>(_ body: () throws(NATSError) -> Result) throws(BusError) -> Result {
+    do throws(NATSError) {
+        return try body()
+    } catch {
+        throw BusError(error)
+    }
+}
+
+/// As above, for what waits.
+func translated<Result>(
+    isolation: isolated (any Actor)? = #isolation, _ body: () async throws(NATSError) -> Result
+) async throws(BusError) -> Result {
+    do throws(NATSError) {
+        return try await body()
+    } catch {
+        throw BusError(error)
+    }
+}
+
+extension NATSMessage {
+    init(_ message: BusMessage) {
+        var headers = NATSHeaders()
+        for (name, value) in message.headers { headers.append(name, value) }
+        self.init(subject: message.subject, headers: headers, payload: message.payload, replyTo: message.replyTo)
+    }
+}
+
+extension BusMessage {
+    init(_ message: NATSMessage) {
+        var headers = BusHeaders()
+        for (name, value) in message.headers { headers.append(name, value) }
+        self.init(subject: message.subject, headers: headers, payload: message.payload, replyTo: message.replyTo)
+    }
+}
+
+extension StoredMessage {
+    init(_ message: StreamMessage) {
+        self.init(
+            message: BusMessage(message.message), sequence: message.sequence,
+            storedAt: Timestamp(nanoseconds: message.storedAtNanoseconds))
+    }
+}
+
+extension StreamConfiguration {
+    init(_ specification: StreamSpecification) {
+        self.init(name: specification.name, subjects: specification.subjects)
+        retention = specification.retention == .workQueue ? .workQueue : .limits
+        discard = specification.overflow == .refuseNewest ? .new : .old
+        maximumMessages = specification.maximumMessages
+        maximumMessagesPerSubject = specification.maximumMessagesPerSubject
+        maximumBytes = specification.maximumBytes
+        maximumAge = specification.maximumAge
+        duplicateWindow = specification.duplicateWindow
+        republish = specification.republish.map { Republish(source: $0.source, destination: $0.destination) }
+        replicas = specification.replicas
+    }
+}
+
+extension StreamState {
+    init(_ information: StreamInformation) {
+        self.init(
+            epoch: StreamState.epoch(created: information.created), firstSequence: information.firstSequence,
+            lastSequence: information.lastSequence, messages: information.messages)
+    }
+
+    /// A short token for the moment at which a stream was made: it differs between two lives of a stream and stays the
+    /// same through everything else.
+    static func epoch(created: String) -> String {
+        guard let moment = Timestamp(rfc3339: created) else { return SubjectToken.encode(created) }
+        return String(UInt64(bitPattern: moment.nanoseconds), radix: 36)
+    }
+}
+
+extension ConsumerConfiguration {
+    init(_ specification: ConsumerSpecification) {
+        self.init(stream: specification.stream, name: specification.name)
+        filter = specification.filter
+        acknowledgementWait = specification.acknowledgementWait
+        maximumDeliveries = specification.maximumDeliveries
+        maximumUnacknowledged = specification.maximumUnacknowledged
+    }
+}
+
+extension KeyValueEntry {
+    init(_ entry: KeyValueStore.Entry) {
+        let operation: Operation =
+            switch entry.operation {
+            case .put: .put
+            case .delete: .delete
+            case .purge: .purge
+            }
+        self.init(
+            key: entry.key, value: entry.value, revision: entry.revision, operation: operation,
+            writtenAt: Timestamp(nanoseconds: entry.writtenAtNanoseconds))
+    }
+}

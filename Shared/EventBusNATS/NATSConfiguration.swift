@@ -1,0 +1,27 @@
+/// Where a ``NATSEventBus`` finds its servers.
+public struct NATSConfiguration: Sendable, Equatable {
+    /// One or more `nats://[user:password@]host:port` or `tls://…`.
+    public var servers: [String]
+    /// The path of a NATS credentials file.
+    public var credentials: String?
+    /// What the servers call this connection in their logs and reports: the service's name.
+    public var name: String
+    /// How many bytes of published messages are kept while no server can be reached.
+    public var reconnectBufferBytes: Int
+    /// How many messages may wait for the callback of one subscription before further ones are dropped and reported.
+    public var pendingMessages: Int
+    /// How long to wait for an answer of JetStream's.
+    public var requestTimeout: Duration
+
+    public init(
+        servers: [String] = ["nats://127.0.0.1:4222"], credentials: String? = nil, name: String = "apus",
+        reconnectBufferBytes: Int = 8 << 20, pendingMessages: Int = 65_536, requestTimeout: Duration = .seconds(5)
+    ) {
+        self.servers = servers
+        self.credentials = credentials
+        self.name = name
+        self.reconnectBufferBytes = reconnectBufferBytes
+        self.pendingMessages = pendingMessages
+        self.requestTimeout = requestTimeout
+    }
+}

@@ -1,0 +1,194 @@
+public import EventBus
+internal import Events
+public import Logging
+internal import NATSClient
+
+/// The bus over NATS and JetStream.
+///
+/// Callbacks of subscriptions run on libnats's delivery thread, one for the whole process: they must not block. Requests
+/// and everything of streams fail with `notConnected` at once while no server can be reached, also those that were
+/// waiting when the connection was lost.
+public final class NATSEventBus: EventBus {
+    private let connection: NATSConnection
+    private let jetStream: JetStream
+    /// Reports to the log what would otherwise be seen by nobody who does not ask for events.
+    private let reporter: Task<Void, Never>
+
+    /// Begins to connect and returns; the bus connects in the background, for as long as it takes.
+    /// - Throws: for what trying again will not mend: a malformed URL, an unreadable credentials file.
+    public static func connect(_ configuration: NATSConfiguration, logger: Logger) throws(BusError) -> NATSEventBus {
+        var options = NATSConnectionOptions(
+            servers: configuration.servers, credentials: configuration.credentials, name: configuration.name)
+        options.reconnectBufferBytes = configuration.reconnectBufferBytes
+        options.pendingMessages = configuration.pendingMessages
+        let connection = try translated { () throws(NATSError) in try NATSConnection(options) }
+        return NATSEventBus(connection, timeout: configuration.requestTimeout, logger: logger)
+    }
+
+    private init(_ connection: NATSConnection, timeout: Duration, logger: Logger) {
+        self.connection = connection
+        jetStream = JetStream(connection, timeout: timeout)
+        let events = connection.events()
+        reporter = Task { for await event in events { NATSEventBus.report(event, to: logger) } }
+    }
+
+    deinit { reporter.cancel() }
+
+    private static func report(_ event: NATSConnectionEvent, to logger: Logger) {
+        switch event {
+        case .connected: logger.info("connected to NATS")
+        case .disconnected: logger.warning("lost the connection to NATS, trying again")
+        case .slowConsumer(let subject, let dropped):
+            logger.warning(
+                "messages dropped, a subscription is too slow",
+                metadata: ["nats.subject": "\(subject)", "nats.dropped": "\(dropped)"])
+        case .lameDuck: logger.info("the NATS server is about to leave")
+        case .refused(let error):
+            logger.warning("the NATS server refused something", metadata: ["error": "\(error)"])
+        case .closed(nil): logger.debug("closed the connection to NATS")
+        case .closed(let error?): logger.error("the connection to NATS ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Core
+
+    public func publish(_ message: BusMessage) throws(BusError) {
+        try translated { () throws(NATSError) in try connection.publish(NATSMessage(message)) }
+    }
+
+    public func subscribe(
+        _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
+    ) throws(BusError) -> any BusSubscription {
+        let subscription = try translated { () throws(NATSError) in
+            try connection.subscribe(subject, queue: queue) { onMessage(BusMessage($0)) }
+        }
+        return Subscription(subscription: subscription)
+    }
+
+    private struct Subscription: BusSubscription {
+        let subscription: NATSSubscription
+        func cancel() { subscription.cancel() }
+    }
+
+    public func request(_ message: BusMessage, timeout: Duration) async throws(BusError) -> BusMessage {
+        try await translated { () async throws(NATSError) in
+            BusMessage(try await connection.request(NATSMessage(message), timeout: timeout))
+        }
+    }
+
+    public func flush(timeout: Duration) async throws(BusError) {
+        try await translated { () async throws(NATSError) in try await connection.flush(timeout: timeout) }
+    }
+
+    // MARK: Streams
+
+    @discardableResult
+    public func ensureStream(_ specification: StreamSpecification) async throws(BusError) -> StreamState {
+        try await translated { () async throws(NATSError) in
+            StreamState(try await jetStream.ensureStream(StreamConfiguration(specification)))
+        }
+    }
+
+    public func streamState(_ name: String) async throws(BusError) -> StreamState {
+        try await translated { () async throws(NATSError) in
+            StreamState(try await jetStream.streamInformation(name))
+        }
+    }
+
+    public func deleteStream(_ name: String) async throws(BusError) {
+        try await translated { () async throws(NATSError) in try await jetStream.deleteStream(name) }
+    }
+
+    @discardableResult
+    public func append(
+        _ message: BusMessage, expecting: ExpectedSequence?
+    ) async throws(BusError) -> AppendReceipt {
+        try await translated { () async throws(NATSError) in
+            var message = NATSMessage(message)
+            if case .onSubject(let sequence) = expecting {
+                message.headers["Nats-Expected-Last-Subject-Sequence"] = "\(sequence)"
+            }
+            let stored = try await jetStream.publish(message)
+            return AppendReceipt(stream: stored.stream, sequence: stored.sequence, isDuplicate: stored.isDuplicate)
+        }
+    }
+
+    public func messages(
+        in stream: String, subject: String?, after: UInt64, limit: Int
+    ) async throws(BusError) -> [StoredMessage] {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.messages(in: stream, subject: subject, after: after, limit: limit)
+                .map(StoredMessage.init)
+        }
+    }
+
+    public func lastMessage(in stream: String, subject: String) async throws(BusError) -> StoredMessage? {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.lastMessage(in: stream, subject: subject).map(StoredMessage.init)
+        }
+    }
+
+    public func deleteMessage(in stream: String, sequence: UInt64) async throws(BusError) {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.deleteMessage(in: stream, sequence: sequence)
+        }
+    }
+
+    public func purge(stream: String, subject: String?, keep: Int) async throws(BusError) {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.purge(stream, subject: subject, keep: keep)
+        }
+    }
+
+    public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
+        try await translated { () async throws(NATSError) in
+            NATSBusConsumer(consumer: try await jetStream.consumer(ConsumerConfiguration(specification)))
+        }
+    }
+
+    // MARK: Key-value
+
+    public func keyValue(_ specification: BucketSpecification) async throws(BusError) -> any KeyValueBucket {
+        try await translated { () async throws(NATSError) in
+            var configuration = KeyValueStore.Configuration(bucket: specification.name)
+            configuration.history = specification.history
+            configuration.timeToLive = specification.timeToLive
+            configuration.replicas = specification.replicas
+            return NATSKeyValueBucket(store: try await jetStream.keyValue(configuration))
+        }
+    }
+
+    // MARK: The connection
+
+    public var isConnected: Bool { connection.isConnected }
+
+    public func connectionEvents() -> AsyncStream<BusConnectionEvent> {
+        let events = connection.events()
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: BusConnectionEvent.self, bufferingPolicy: .bufferingNewest(256))
+        // Ended by the sequence that it feeds.
+        let forwarder = Task {
+            for await event in events {
+                if let event = BusConnectionEvent(event) { continuation.yield(event) }
+            }
+            continuation.finish()
+        }
+        continuation.onTermination = { _ in forwarder.cancel() }
+        return stream
+    }
+
+    public func close(timeout: Duration) async { await connection.close(timeout: timeout) }
+}
+
+extension BusConnectionEvent {
+    /// nil for what says nothing to services.
+    fileprivate init?(_ event: NATSConnectionEvent) {
+        switch event {
+        case .connected: self = .connected
+        case .disconnected: self = .disconnected
+        case .slowConsumer(let subject, let dropped): self = .slowConsumer(subject: subject, dropped: dropped)
+        case .closed: self = .closed
+        case .lameDuck, .refused: return nil
+        }
+    }
+}

@@ -1,0 +1,94 @@
+internal import CNats
+
+extension NATSConnectionOptions {
+    /// Hands libnats's form of these options to `body`. `closure` is what every callback gets.
+    func withCOptions<Result>(
+        closure: UnsafeMutableRawPointer, _ body: (OpaquePointer) throws(NATSError) -> Result
+    ) throws(NATSError) -> Result {
+        var created: OpaquePointer?
+        try check(natsOptions_Create(&created), "natsOptions_Create")
+        guard let options = created else { throw NATSError(.failed, "natsOptions_Create: no options") }
+        defer { natsOptions_Destroy(options) }
+
+        try check(setServers(options), "natsOptions_SetServers")
+        if !name.isEmpty { try check(natsOptions_SetName(options, name), "natsOptions_SetName") }
+        if let credentials {
+            try check(
+                natsOptions_SetUserCredentialsFromFiles(options, credentials, nil),
+                "natsOptions_SetUserCredentialsFromFiles")
+        }
+        try check(natsOptions_SetTimeout(options, connectTimeout.wholeMilliseconds), "natsOptions_SetTimeout")
+        try check(natsOptions_SetPingInterval(options, pingInterval.wholeMilliseconds), "natsOptions_SetPingInterval")
+        try check(natsOptions_SetMaxPingsOut(options, 2), "natsOptions_SetMaxPingsOut")
+        try check(
+            natsOptions_SetWriteDeadline(options, writeDeadline.wholeMilliseconds), "natsOptions_SetWriteDeadline")
+        try check(natsOptions_SetAllowReconnect(options, true), "natsOptions_SetAllowReconnect")
+        try check(natsOptions_SetMaxReconnect(options, -1), "natsOptions_SetMaxReconnect")
+        try check(
+            natsOptions_SetCustomReconnectDelay(options, chooseReconnectDelay, closure),
+            "natsOptions_SetCustomReconnectDelay")
+        try check(
+            natsOptions_SetReconnectBufSize(options, Int32(clamping: reconnectBufferBytes)),
+            "natsOptions_SetReconnectBufSize")
+        try check(natsOptions_UseGlobalMessageDelivery(options, true), "natsOptions_UseGlobalMessageDelivery")
+        try check(natsOptions_SetSendAsap(options, sending == .immediately), "natsOptions_SetSendAsap")
+
+        try check(
+            natsOptions_SetRetryOnFailedConnect(options, true, connected, closure),
+            "natsOptions_SetRetryOnFailedConnect")
+        try check(natsOptions_SetReconnectedCB(options, connected, closure), "natsOptions_SetReconnectedCB")
+        try check(natsOptions_SetDisconnectedCB(options, disconnected, closure), "natsOptions_SetDisconnectedCB")
+        try check(natsOptions_SetClosedCB(options, closed, closure), "natsOptions_SetClosedCB")
+        try check(natsOptions_SetLameDuckModeCB(options, lameDuck, closure), "natsOptions_SetLameDuckModeCB")
+        try check(natsOptions_SetErrorHandler(options, errorOccurred, closure), "natsOptions_SetErrorHandler")
+        return try body(options)
+    }
+
+    private func setServers(_ options: OpaquePointer) -> natsStatus {
+        // All texts in one buffer, each ended by a zero byte, and pointers into it.
+        let texts = servers.flatMap { $0.utf8CString }
+        return texts.withUnsafeBufferPointer { buffer in
+            guard var next = buffer.baseAddress else { return NATS_INVALID_ARG }
+            var pointers: [UnsafePointer<CChar>?] = []
+            for server in servers {
+                pointers.append(next)
+                next += server.utf8CString.count
+            }
+            return natsOptions_SetServers(options, &pointers, Int32(clamping: pointers.count))
+        }
+    }
+}
+
+// The callbacks run on threads of libnats. Each gets the core unretained: libnats holds one reference to it from
+// connecting until `closed`, which is the last to be called.
+
+private func core(_ closure: UnsafeMutableRawPointer?) -> ConnectionCore? {
+    closure.map { Unmanaged<ConnectionCore>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private let connected: natsConnectionHandler = { _, closure in core(closure)?.connected() }
+
+private let disconnected: natsConnectionHandler = { _, closure in core(closure)?.disconnected() }
+
+private let lameDuck: natsConnectionHandler = { _, closure in core(closure)?.emit(.lameDuck) }
+
+private let closed: natsConnectionHandler = { connection, closure in
+    guard let closure else { return }
+    let core = Unmanaged<ConnectionCore>.fromOpaque(closure).takeRetainedValue()
+    var text: UnsafePointer<CChar>?
+    let status = connection.map { natsConnection_GetLastError($0, &text) } ?? NATS_OK
+    core.closed(lastError: status == NATS_OK ? nil : NATSError(status, during: "the connection ended"))
+}
+
+private let errorOccurred: natsErrHandler = { _, subscription, status, closure in
+    if status == NATS_SLOW_CONSUMER, let subscription {
+        core(closure)?.overflowed(subscription)
+    } else {
+        core(closure)?.emit(.refused(NATSError(status, during: "the server answered")))
+    }
+}
+
+private let chooseReconnectDelay: natsCustomReconnectDelayHandler = { _, attempt, closure in
+    let random = Double.random(in: 0..<1)
+    return core(closure)?.options.reconnectDelay(attempt: Int(attempt), random: random).wholeMilliseconds ?? 1000
+}

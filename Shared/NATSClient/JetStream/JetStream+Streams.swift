@@ -1,0 +1,94 @@
+internal import JSON
+
+extension JetStream {
+    /// Makes the stream, or changes it to be as configured, and makes sure that the server keeps just that. Doing it
+    /// again changes nothing.
+    /// - Throws: `specificationMismatch`, naming the fields, if the server keeps or insists on something else.
+    @discardableResult
+    public func ensureStream(_ configuration: StreamConfiguration) async throws(NATSError) -> StreamInformation {
+        try NATSSyntax.checkName(configuration.name, of: "stream")
+        let wanted = configuration.json
+        var answer: JSONValue
+        do throws(NATSError) {
+            answer = try await call("STREAM.INFO.\(configuration.name)")
+        } catch  where error.code == .notFound {
+            do throws(NATSError) {
+                answer = try await call("STREAM.CREATE.\(configuration.name)", .object(wanted.withoutNulls))
+            } catch  where error.jetStreamCode == 10058 {
+                // Somebody else was faster.
+                answer = try await call("STREAM.INFO.\(configuration.name)")
+            }
+        }
+        let differences = ConfigurationDifference.fields(wanted: wanted, kept: answer["config"])
+        if !differences.isEmpty {
+            answer = try await update(configuration.name, wanted: wanted, kept: answer["config"], differences)
+        }
+        return try StreamInformation(answer)
+    }
+
+    private func update(
+        _ name: String, wanted: JSONObject, kept: JSONValue?, _ differences: [String]
+    ) async throws(NATSError) -> JSONValue {
+        let merged = (kept?.objectValue ?? [:]).merging(wanted).withoutNulls
+        let answer: JSONValue
+        do throws(NATSError) {
+            answer = try await call("STREAM.UPDATE.\(name)", .object(merged))
+        } catch  where error.jetStreamCode == 10052 || error.code == .invalidArgument {
+            let mismatch = ConfigurationDifference.error(
+                "stream \(name)", fields: differences, wanted: wanted, kept: kept)
+            throw NATSError(mismatch.code, "\(mismatch.message); it refuses to change it: \(error.message)")
+        }
+        let remaining = ConfigurationDifference.fields(wanted: wanted, kept: answer["config"])
+        guard remaining.isEmpty else {
+            throw ConfigurationDifference.error(
+                "stream \(name)", fields: remaining, wanted: wanted, kept: answer["config"])
+        }
+        return answer
+    }
+
+    /// - Throws: `notFound` if there is no such stream.
+    public func streamInformation(_ name: String) async throws(NATSError) -> StreamInformation {
+        try NATSSyntax.checkName(name, of: "stream")
+        return try StreamInformation(try await call("STREAM.INFO.\(name)"))
+    }
+
+    /// Deletes a stream with all that it holds; nothing happens if there is none.
+    public func deleteStream(_ name: String) async throws(NATSError) {
+        try NATSSyntax.checkName(name, of: "stream")
+        do throws(NATSError) {
+            _ = try await call("STREAM.DELETE.\(name)")
+        } catch  where error.code == .notFound {
+            return
+        }
+    }
+
+    /// Removes the messages on `subject` (nil is all), except for the newest `keep`.
+    public func purge(_ stream: String, subject: String?, keep: Int) async throws(NATSError) {
+        try NATSSyntax.checkName(stream, of: "stream")
+        var body: JSONObject = [:]
+        if let subject {
+            try NATSSyntax.checkSubject(subject, allowsWildcards: true)
+            body["filter"] = .string(subject)
+        }
+        if keep > 0 { body["keep"] = .integer(Int64(keep)) }
+        _ = try await call("STREAM.PURGE.\(stream)", .object(body))
+    }
+
+    /// Removes one message; nothing happens if it is not there.
+    public func deleteMessage(in stream: String, sequence: UInt64) async throws(NATSError) {
+        try NATSSyntax.checkName(stream, of: "stream")
+        do throws(NATSError) {
+            _ = try await call("STREAM.MSG.DELETE.\(stream)", ["seq": .integer(Int64(clamping: sequence))])
+        } catch  where error.code == .notFound {
+            // The message, unless the stream is missing.
+            if error.jetStreamCode == 10059 { throw error }
+        } catch  where error.jetStreamCode == 10057 {
+            // "Delete failed" is also what the server says of a message that is not there.
+            if try await storedMessage(in: stream, ["seq": .integer(Int64(clamping: sequence))]) != nil { throw error }
+        }
+    }
+}
+
+extension JSONObject {
+    var withoutNulls: JSONObject { JSONObject(filter { !$0.value.isNull }.map { ($0.key, $0.value) }) }
+}

@@ -1,0 +1,144 @@
+internal import JSON
+internal import Synchronization
+
+/// A consumer from which messages are fetched. Safe to use from many tasks at once.
+public final class PullConsumer: Sendable {
+    public let stream: String
+    public let name: String
+    let jetStream: JetStream
+    private let state = Mutex(State())
+
+    private struct State {
+        /// Free to use again.
+        var idle: [PullInbox] = []
+        /// Whether the last fetch found nothing: then the next one had better wait at once than ask first.
+        var wasEmpty = false
+    }
+
+    /// How much later than the server a wait is given up here, when the server says nothing.
+    private static let grace = Duration.seconds(2)
+
+    init(jetStream: JetStream, stream: String, name: String) {
+        self.jetStream = jetStream
+        self.stream = stream
+        self.name = name
+    }
+
+    /// Up to `maximum` messages; waits up to `wait` for the first. Empty if none came.
+    ///
+    /// Each is to be answered through ``acknowledge(_:)`` and its relatives. When the calling task is cancelled, this
+    /// returns soon, with what it has.
+    /// - Throws: `notFound` if there is no such consumer, `timeout` if the server says nothing, `notConnected`,
+    ///   `cancelled` if there is nothing to return.
+    public func fetch(_ maximum: Int, wait: Duration) async throws(NATSError) -> [NATSMessage] {
+        guard maximum > 0 else { return [] }
+        if !(state.withLock { $0.wasEmpty }) || wait <= .zero {
+            let available = try await fetchAvailable(maximum)
+            guard available.isEmpty, wait > .zero else { return available }
+        }
+        // Asking for one only: the server would go on delivering the rest of a larger request after this has returned.
+        var messages = try await pull(1, ["batch": 1, "expires": .integer(wait.wholeNanoseconds)], for: wait)
+        state.withLock { $0.wasEmpty = messages.isEmpty }
+        let pending = messages.first?.replyTo.flatMap(DeliveryMetadata.init)?.pending ?? 0
+        if pending > 0, maximum > 1 {
+            // What was received counts, even if asking for more fails.
+            messages += (try? await fetchAvailable(maximum - 1)) ?? []
+        }
+        return messages
+    }
+
+    /// Up to `maximum` of the messages that are there now.
+    func fetchAvailable(_ maximum: Int) async throws(NATSError) -> [NATSMessage] {
+        try await pull(maximum, ["batch": .integer(Int64(maximum)), "no_wait": true], for: jetStream.timeout)
+    }
+
+    private func pull(
+        _ maximum: Int, _ request: JSONObject, for wait: Duration
+    ) async throws(NATSError) -> [NATSMessage] {
+        let connection = jetStream.connection
+        let token = try connection.core.reserveRequest()
+        let inbox: PullInbox
+        do throws(NATSError) {
+            if let idle = state.withLock({ $0.idle.popLast() }) {
+                inbox = idle
+            } else {
+                inbox = try PullInbox(connection: connection, token: token)
+            }
+        } catch {
+            connection.core.forget(token)
+            throw error
+        }
+        let message = NATSMessage(
+            subject: "$JS.API.CONSUMER.MSG.NEXT.\(stream).\(name)", payload: JSONValue.object(request).serialized())
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                inbox.begin(token, maximum: maximum, continuation)
+                connection.core.wait(token, until: .now + wait + PullConsumer.grace) { result in
+                    if case .failure(let error) = result { inbox.end(token, error) }
+                }
+                do throws(NATSError) {
+                    try connection.send(message, replyTo: inbox.replySubject(token))
+                } catch {
+                    connection.core.complete(token, .failure(error))
+                }
+            }
+        } onCancel: {
+            connection.core.cancel(token)
+        }
+        if let error = result.error {
+            // The request may still be open on the server.
+            inbox.close()
+            guard result.messages.isEmpty else { return result.messages }
+            throw error.code == .timeout ? await explainedTimeout(error) : error
+        }
+        state.withLock { $0.idle.append(inbox) }
+        return result.messages
+    }
+
+    /// A server does not answer requests for messages of a consumer that does not exist.
+    private func explainedTimeout(_ error: NATSError) async -> NATSError {
+        do throws(NATSError) {
+            var jetStream = jetStream
+            jetStream.timeout = .seconds(1)
+            _ = try await jetStream.call("CONSUMER.INFO.\(stream).\(name)")
+            return error
+        } catch  where error.code == .notFound {
+            return NATSError(.notFound, "there is no consumer \(name) on stream \(stream)")
+        } catch {
+            return NATSError(.timeout, "the server does not answer")
+        }
+    }
+
+    /// Deletes the consumer, without waiting for an answer.
+    func remove() {
+        try? jetStream.connection.publish(NATSMessage(subject: "$JS.API.CONSUMER.DELETE.\(stream).\(name)"))
+    }
+
+    // MARK: Answers
+
+    /// Says that the message is done, and returns when the server knows.
+    public func acknowledge(_ message: NATSMessage) async throws(NATSError) { try await answer(message, "+ACK") }
+
+    /// Asks for the message to be delivered again after `delay`.
+    public func retry(_ message: NATSMessage, after delay: Duration) async throws(NATSError) {
+        try await answer(message, delay > .zero ? #"-NAK {"delay":\#(delay.wholeNanoseconds)}"# : "-NAK")
+    }
+
+    /// Starts the acknowledgement wait anew, and returns when the server knows.
+    public func extend(_ message: NATSMessage) async throws(NATSError) { try await answer(message, "+WPI") }
+
+    /// Says that the message is never to be delivered again.
+    public func terminate(_ message: NATSMessage) async throws(NATSError) { try await answer(message, "+TERM") }
+
+    private func answer(_ message: NATSMessage, _ text: String) async throws(NATSError) {
+        guard let replyTo = message.replyTo, DeliveryMetadata(replyTo: replyTo) != nil else {
+            throw NATSError(.invalidArgument, "only a message that a consumer delivered can be answered")
+        }
+        let answer = NATSMessage(subject: replyTo, payload: Array(text.utf8))
+        do throws(NATSError) {
+            _ = try await jetStream.connection.request(answer, timeout: jetStream.timeout)
+        } catch  where error.code == .noResponders {
+            throw NATSError(.notFound, "the consumer that delivered the message is gone")
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// What may stand in subjects, names and headers. libnats sends what it is given: a space or a line break in a subject
+/// would be read by the server as protocol and end the connection.
+enum NATSSyntax {
+    static func checkSubject(_ subject: String, allowsWildcards: Bool) throws(NATSError) {
+        guard isSubject(subject, allowsWildcards: allowsWildcards) else {
+            throw NATSError(
+                .invalidArgument,
+                allowsWildcards
+                    ? "a subject has tokens without spaces, separated by single dots; > only at the end"
+                    : "a subject to publish on has tokens without spaces or wildcards, separated by single dots")
+        }
+    }
+
+    static func isSubject(_ subject: String, allowsWildcards: Bool) -> Bool {
+        var tokenLength = 0
+        var tokenIsStar = false
+        var ended = false
+        for byte in subject.utf8 {
+            if ended { return false }
+            switch byte {
+            case UInt8(ascii: "."):
+                if tokenLength == 0 { return false }
+                tokenLength = 0
+                tokenIsStar = false
+                continue
+            case 0...0x20, 0x7F: return false
+            case UInt8(ascii: "*"), UInt8(ascii: ">"):
+                // Within a longer token they are ordinary characters to the server, but a trap for readers.
+                if !allowsWildcards || tokenLength > 0 { return false }
+                tokenIsStar = byte == UInt8(ascii: "*")
+                ended = !tokenIsStar
+            default:
+                if tokenIsStar { return false }
+            }
+            tokenLength += 1
+        }
+        return tokenLength > 0
+    }
+
+    /// The name of a stream, a consumer or a bucket.
+    static func checkName(_ name: String, of what: String) throws(NATSError) {
+        let isName =
+            !name.isEmpty && name.utf8.count <= 255
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case 0...0x20, 0x7F..., UInt8(ascii: "."), UInt8(ascii: "*"), UInt8(ascii: ">"), UInt8(ascii: "/"),
+                    UInt8(ascii: "\\"):
+                    false
+                default: true
+                }
+            }
+        guard isName else {
+            throw NATSError(
+                .invalidArgument,
+                "the name of a \(what) has 1 to 255 printable characters other than . * > / \\ and space")
+        }
+    }
+
+    static func checkHeaders(_ headers: NATSHeaders) throws(NATSError) {
+        for (name, value) in headers {
+            guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }) else {
+                throw NATSError(.invalidArgument, "a header's name is printable ASCII without spaces and colons")
+            }
+            guard value.utf8.allSatisfy({ $0 != 0 && $0 != 0x0A && $0 != 0x0D }) else {
+                throw NATSError(.invalidArgument, "the value of header \(name) holds a line break or a zero byte")
+            }
+        }
+    }
+}
