@@ -63,6 +63,16 @@ def page_configuration():
         return json.load(response)
 
 
+def rpc(method, parameters, bearer):
+    """A call over HTTP."""
+    request = urllib.request.Request(
+        f"{URL}/rpc/{method}", json.dumps(parameters).encode(),
+        {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        answer = json.load(response)
+    return answer.get("result", answer)
+
+
 def control(request):
     """Has whoever runs the system end or start a process: `terminate gateway`, `start gateway`, `ready gateway`."""
     print(f"@control {request}", flush=True)

@@ -1,6 +1,7 @@
 """A task is started on the sample: its bar moves in both windows of the user, and the result is right."""
 
 import csv
+import datetime
 
 import browser
 import system
@@ -33,6 +34,19 @@ def a_task_moves_its_bar_in_every_window_of_its_user():
             assert not page.complaints(), page.complaints()
 
 
+def a_task_started_elsewhere_shows_and_is_cancelled_from_the_page():
+    later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).isoformat()
+    with browser.chromium() as driver:
+        page = browser.Page(driver, system.URL, system.token("42", "admin"))
+        task = system.rpc(
+            "tasks.submit", {"name": "apus.noop", "eta": later}, system.token("42"))["task_id"]
+        entry = f'[data-task="{task}"]'
+        page.until("the task shows", lambda: page.find(entry))
+        page.one(f"{entry} button").click()
+        page.until("it is cancelled", lambda: page.one(entry).get_attribute("data-status") == "cancelled")
+        assert not page.one(f"{entry} button").is_displayed(), "it can be cancelled twice"
+
+
 def _status(page):
     tasks = page.find(".task")
     return tasks and tasks[0].get_attribute("data-status")
@@ -50,3 +64,4 @@ def _check_result(page, sample):
 
 if __name__ == "__main__":
     browser.run(a_task_moves_its_bar_in_every_window_of_its_user)
+    browser.run(a_task_started_elsewhere_shows_and_is_cancelled_from_the_page)

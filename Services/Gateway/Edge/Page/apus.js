@@ -596,7 +596,11 @@ export class Apus extends Emitter {
       this.transport = 'sse';
       this.#change('live');
       const error = new ApusError(LocalCode.unsupported, 'this connection only reads');
-      for (const call of this.#waiting) this.#fail(call, error);
+      for (const call of this.#waiting) {
+        const { rpc } = call.command;
+        if (rpc) streams.rpc(rpc.method, rpc.data).then((data) => this.#settle(call, data), (e) => this.#fail(call, e));
+        else this.#fail(call, error);
+      }
       this.#waiting.clear();
     };
     streams.onclose = ({ status, reason }) => {
@@ -605,6 +609,11 @@ export class Apus extends Emitter {
       this.#close(LocalCode.unauthorized, reason, Boolean(this.#options.getToken));
     };
     streams.follow(this.#subscriptions);
+  }
+
+  #settle(call, data) {
+    clearTimeout(call.timer);
+    call.resolve({ data });
   }
 
   #fail(call, error) {
@@ -900,8 +909,8 @@ class EventStreams {
     });
     const answer = await response.json().catch(() => ({}));
     if (response.ok && !answer?.error) return answer?.result ?? answer;
-    const { code = response.status, message = response.statusText } = answer?.error ?? {};
-    throw new ApusError(code, message, code >= 500);
+    const { code = response.status, message = response.statusText, temporary } = answer?.error ?? {};
+    throw new ApusError(code, message, temporary ?? code >= 500);
   }
 
   close() {

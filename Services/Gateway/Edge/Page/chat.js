@@ -72,7 +72,7 @@ export function startChat(apus, { name }) {
   subscription.on('lost', () => remark('Some messages of the time you were away are no longer kept.', 'lost'));
   subscription.on('presence', ({ members }) => showPeople(members));
   subscription.on('error', ({ message }) => {
-    note.textContent = `The room can’t be entered: ${message}`;
+    if (subscription.state !== 'subscribed') note.textContent = `The room can’t be entered: ${message}`;
   });
 
   function showPeople(members) {

@@ -56,6 +56,11 @@ async function start() {
     askForToken(token ? `The gateway refused the token: ${reason}.` : `The gateway wants a token: ${reason}.`);
   });
 
+  // On a socket the server does this by itself.
+  apus.on('state', ({ transport }) => {
+    if (transport === 'sse' && user) apus.subscribe(`user:${user}`);
+  });
+
   startConnection(apus);
   const recorder = startRecorder(apus);
   if (user) recorder.show(`user:${user}`);
