@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 #: Seconds that anything which must happen may take. On failure only; nothing waits this long otherwise.
-PATIENCE = float(os.environ.get("APUS_BROWSER_PATIENCE", "30"))
+PATIENCE = float(os.environ.get("APUS_BROWSER_PATIENCE", "60"))
 
 
 def _program(*names):
