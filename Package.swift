@@ -174,6 +174,11 @@ let package = Package(
             "LiveSyncTests",
             ["LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", grdb]),
         tests("CommandLineTests", ["apus", "JSON", "Events", "EventBus"]),
+        // Depends on the programs only so that they are built before they are started.
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["apus", "apus-gateway", "apus-notifier", "apus-worker", "apus-livesync", "TestKit"],
+            path: "Tests/EndToEndTests", exclude: ["Scenarios", "Browser", "requirements.txt"], swiftSettings: settings),
         tests(
             "IntegrationTests",
             ["NATSClient", "EventBusNATS", "EventBus", "Events", "JSON", "TestKit", logging]),

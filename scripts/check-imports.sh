@@ -37,10 +37,10 @@ only  | Shared/Identity/.* | JWTKit | one module knows tokens
 only  | Shared/ServiceKit/.* | Configuration|Yams | one module reads configurations
 only  | nowhere | TestKit | linked by tests only
 only  | nowhere | XCTest|Testing | tests live in Tests
-allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Synchronization | the lowest layer
-allow | Shared/Events/.* | JSON|Foundation.*|Glibc | pure values
-allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Foundation.*|Glibc|DequeModule|Collections | a contract without a transport
-deny  | Shared/NATSClient/.* | JSON|Events|EventBus.*|Identity|ServiceKit | a NATS client that knows nothing of Apus
+allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Musl|Darwin|Synchronization | the lowest layer
+allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
+allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|Collections | a contract without a transport
+deny  | Shared/NATSClient/.* | Events|EventBus.*|Identity|ServiceKit | a NATS client that knows nothing of Apus
 deny  | Shared/EventBusNATS/.* | Identity|ServiceKit|Hummingbird.* | the bus knows no services
 deny  | Shared/Identity/.* | EventBus.*|NATSClient|ServiceKit|Logging | tokens are checked without a bus
 deny  | Shared/.* | Gateway.*|Notifier.*|TaskWorker.*|LiveSync.*|apus | services stand on Shared, never the other way
@@ -49,7 +49,7 @@ deny  | Services/Notifier/.* | Gateway.*|TaskWorker.*|LiveSync.*|apus | services
 deny  | Services/TaskWorker/.* | Gateway.*|Notifier.*|LiveSync.*|apus | services meet on the bus
 deny  | Services/LiveSync/.* | Gateway.*|Notifier.*|TaskWorker.*|apus | services meet on the bus
 deny  | Services/CommandLine/.* | Gateway.*|Notifier.*|TaskWorker.*|LiveSync.* | the tool talks to services over the bus
-deny  | Services/[^/]+/Core/.* | EventBus.*|ServiceKit|Logging|Metrics|CoreMetrics|Dispatch|Synchronization | the core decides, App acts
+deny  | Services/[^/]+/Core/.* | EventBus.*|ServiceKit|Logging|Metrics|CoreMetrics|Dispatch | the core decides, App acts
 allow | Services/Gateway/Wire/.* | JSON|Events|Foundation.*|OrderedCollections|BasicContainers | codecs are pure
 deny  | Services/Gateway/Session/.* | EventBusNATS|ServiceKit|GatewayEdge|GatewayApp | sessions know no transport
 deny  | Services/Gateway/Edge/.* | EventBusNATS|ServiceKit|GatewayApp | the edge knows sockets and sessions

@@ -1,0 +1,78 @@
+import Foundation
+import Testing
+
+/// The built programs as processes, driven by clients that nobody here wrote.
+///
+/// One after the other: each test has a system of its own, and two at once on two cores would only slow one another.
+@Suite("End to end", .serialized)
+enum EndToEndTests {}
+
+extension EndToEndTests {
+    @Suite("The four flows", .serialized)
+    struct Flows {
+        @Test(
+            "an order's status reaches its user and nobody else, a stock alert reaches admins only",
+            .timeLimit(.minutes(2)))
+        func orders() async throws {
+            try await ApusSystem.run { try await $0.runScenario("orders") }
+        }
+
+        @Test(
+            "a data set is summarised as Python does it, with progress, and what is no data set fails clearly",
+            .timeLimit(.minutes(5)))
+        func tasks() async throws {
+            try await ApusSystem.run { try await $0.runScenario("tasks") }
+        }
+
+        @Test("rows that the sqlite3 shell changes reach those who watch the table", .timeLimit(.minutes(2)))
+        func rows() async throws {
+            try await ApusSystem.run { try await $0.runScenario("rows") }
+        }
+    }
+
+    @Suite("Clients", .serialized)
+    struct Clients {
+        @Test("the Centrifuge route serves its own client for Python", .timeLimit(.minutes(2)))
+        func centrifugeRoute() async throws {
+            try await ApusSystem.run { try await $0.runScenario("centrifuge_route") }
+        }
+
+        @Test("the plain WebSocket keeps to its close codes and error frames", .timeLimit(.minutes(2)))
+        func plainWebSocket() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("plain_websocket") }
+        }
+
+        @Test("Server-Sent Events resume where they were", .timeLimit(.minutes(2)))
+        func serverSentEvents() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("server_sent_events") }
+        }
+
+        @Test("calls and the server API work over HTTP", .timeLimit(.minutes(2)))
+        func httpRoutes() async throws {
+            try await ApusSystem.run { try await $0.runScenario("http_routes") }
+        }
+
+        @Test("the tool does what its help says", .timeLimit(.minutes(3)))
+        func commands() async throws {
+            try await ApusSystem.run { try await $0.runScenario("commands") }
+        }
+    }
+
+    @Suite("Faults", .serialized)
+    struct Faults {
+        @Test("a client gets what it missed while its gateway was dead", .timeLimit(.minutes(3)))
+        func recovery() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("recovery") }
+        }
+
+        @Test("services killed and started in any order lose nothing", .timeLimit(.minutes(6)))
+        func restarts() async throws {
+            try await ApusSystem.run { try await $0.runScenario("restarts") }
+        }
+
+        @Test("malformed input is answered, counted and kept, and stops nothing", .timeLimit(.minutes(3)))
+        func badInput() async throws {
+            try await ApusSystem.run { try await $0.runScenario("bad_input") }
+        }
+    }
+}
