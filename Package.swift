@@ -28,10 +28,13 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let dequeModule = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
@@ -79,6 +82,8 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.1.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -99,7 +104,7 @@ let package = Package(
         library(
             "ServiceKit", path: "Shared/ServiceKit",
             [
-                "JSON", "Events", "EventBus", "EventBusNATS", "NATSClient", lifecycle, logging, metrics, coreMetrics,
+                "JSON", "Events", "EventBus", "EventBusNATS", lifecycle, logging, metrics, coreMetrics,
                 configuration,
                 yams, hummingbird, nioCore,
             ]),
@@ -109,12 +114,12 @@ let package = Package(
         library("GatewayWire", path: "Services/Gateway/Wire", ["JSON", "Events"]),
         library(
             "GatewaySession", path: "Services/Gateway/Session",
-            ["GatewayWire", "JSON", "Events", "EventBus", "Identity", collections, logging, metrics]),
+            ["GatewayWire", "JSON", "Events", "EventBus", "Identity", dequeModule, logging, metrics]),
         library(
             "GatewayEdge", path: "Services/Gateway/Edge",
             [
                 "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", nioCore, nioPosix, nioHTTP1,
-                hummingbird, hummingbirdCore, logging, metrics,
+                hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes, crypto, lifecycle, "EventBus", logging, metrics,
             ], resources: [.embedInCode("Page")]),
         library(
             "GatewayApp", path: "Services/Gateway/App",

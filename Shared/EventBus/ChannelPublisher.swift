@@ -57,13 +57,14 @@ extension StreamSpecification {
     /// The stream that keeps the history of a namespace's channels and republishes each message once it is stored.
     ///
     /// The stream's own age limit is the retention of positions; readers leave out what is older than the history's
-    /// time to live.
+    /// time to live. It keeps one message more of each channel than the history has: a reader that is exactly a whole
+    /// history behind finds the message at its position and so knows that nothing in between was trimmed.
     public static func channelHistory(
         _ history: ChannelHistory, namespace: String, subjects: Subjects
     ) -> StreamSpecification {
         StreamSpecification(
             name: subjects.historyStream(namespace: namespace), subjects: [subjects.allChannels(in: namespace)],
-            maximumMessagesPerSubject: Int64(history.size),
+            maximumMessagesPerSubject: Int64(history.size) + 1,
             maximumAge: max(history.timeToLive, ChannelHistory.positionRetention),
             republish: Republish(source: subjects.allChannels, destination: subjects.allLive))
     }

@@ -1,0 +1,128 @@
+internal import Foundation
+internal import GatewayEdge
+package import GatewaySession
+package import ServiceKit
+
+/// What the gateway can be told; `docs/configuration.md` is the reference.
+package struct GatewayConfiguration: ServiceConfiguration {
+    package var listen: ListenAddress
+    package var tokenSecret: String?
+    /// The contents of the JWKS file.
+    package var keySet: [UInt8]?
+    package var allowsAnonymous: Bool
+    package var serverAPIKey: String?
+    package var origins: [String]
+    package var namespaces: [Namespace]
+    package var limits: GatewayLimits
+    package var pingInterval: Duration
+    package var callTimeout: Duration
+    package var hookTimeout: Duration
+    package var offersEcho: Bool
+    package var uploadDirectory: String?
+    package var uploadBytes: Int
+    package var sampleFile: String?
+    package var pageTables: [String]
+    package var loops: Int
+
+    package static let definitions: [SettingDefinition] = [
+        SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
+        SettingDefinition("gateway.token.secret", .secret, "HMAC secret of tokens (HS256, HS384, HS512)"),
+        SettingDefinition("gateway.token.jwks", .string, "a JWKS file with public keys of tokens (RSA, ECDSA, EdDSA)"),
+        SettingDefinition("gateway.anonymous", .boolean, default: "false", "whether clients may connect without a token"),
+        SettingDefinition("gateway.api.key", .secret, "key of the server HTTP API, which is off without one"),
+        SettingDefinition(
+            "gateway.origins", .list, "browser origins let in, comma-separated, * for all; default: the same host"),
+        SettingDefinition("gateway.namespaces", .structure, "classes of channels; see docs/configuration.md"),
+        SettingDefinition(
+            "gateway.limits.connection_messages_per_second", .integer, default: "50",
+            "commands of a connection each second, with a burst of twice that; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.user_messages_per_minute", .integer, default: "1000",
+            "commands of all connections of a user each minute; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.connections_per_user", .integer, default: "100",
+            "open connections of a user; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.channels_per_connection", .integer, default: "128",
+            "channels that a connection may be on; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.message_bytes", .integer, default: "65536", "the largest frame a client may send; at least 128"),
+        SettingDefinition(
+            "gateway.limits.outbound_bytes", .integer, default: "1048576",
+            "how much may wait for a client that reads slowly; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.connect_timeout", .duration, default: "10s",
+            "how long a client may take for the handshake and to authenticate"),
+        SettingDefinition(
+            "gateway.ping_interval", .duration, default: "25s",
+            "how often a client is pinged; one that is silent for two intervals is gone"),
+        SettingDefinition(
+            "gateway.call_timeout", .duration, default: "10s", "how long a service may take to answer a client's call"),
+        SettingDefinition(
+            "gateway.hook_timeout", .duration, default: "5s", "how long a service may take to answer a hook"),
+        SettingDefinition(
+            "gateway.echo", .boolean, default: "false", "offer /echo, a WebSocket for conformance suites"),
+        SettingDefinition(
+            "gateway.upload.directory", .string, "where POST /upload stores files; without it there are no uploads"),
+        SettingDefinition(
+            "gateway.upload.bytes", .integer, default: "104857600", "the largest file that may be uploaded"),
+        SettingDefinition("gateway.page.sample", .string, "a CSV file that the demonstration page offers as a sample"),
+        SettingDefinition("gateway.page.tables", .list, "tables that the demonstration page shows, as main.products"),
+        SettingDefinition(
+            "gateway.loops", .integer, default: "0", "event loops, one thread each; 0 is one for every core"),
+    ]
+
+    package init(from settings: inout SettingsReader) {
+        listen = settings.address("gateway.listen") ?? ListenAddress(host: "127.0.0.1", port: 8080)
+        tokenSecret = settings.string("gateway.token.secret")
+        allowsAnonymous = settings.boolean("gateway.anonymous")
+        serverAPIKey = settings.string("gateway.api.key")
+        origins = settings.list("gateway.origins")
+        pingInterval = settings.duration("gateway.ping_interval") ?? .seconds(25)
+        callTimeout = settings.duration("gateway.call_timeout") ?? .seconds(10)
+        hookTimeout = settings.duration("gateway.hook_timeout") ?? .seconds(5)
+        offersEcho = settings.boolean("gateway.echo")
+        uploadDirectory = settings.string("gateway.upload.directory")
+        uploadBytes = settings.integer("gateway.upload.bytes") ?? 104_857_600
+        sampleFile = settings.string("gateway.page.sample")
+        pageTables = settings.list("gateway.page.tables")
+        loops = settings.integer("gateway.loops") ?? 0
+        limits = GatewayConfiguration.limits(&settings)
+        var parser = NamespaceParser()
+        namespaces = settings.structure("gateway.namespaces").map { parser.parse($0) } ?? []
+        for (key, problem) in parser.problems { settings.report(key, problem) }
+        if let path = settings.string("gateway.token.jwks") {
+            keySet = FileManager.default.contents(atPath: path).map(Array.init)
+            if keySet == nil { settings.report("gateway.token.jwks", "cannot read \(path)") }
+        }
+        if tokenSecret == nil, settings.string("gateway.token.jwks") == nil, !allowsAnonymous {
+            settings.report(
+                "gateway.token.secret", "nobody could connect: set a secret, gateway.token.jwks or gateway.anonymous: true")
+        }
+        if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
+        if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }
+        if uploadBytes < 1 { settings.report("gateway.upload.bytes", "at least 1") }
+    }
+
+    private static func limits(_ settings: inout SettingsReader) -> GatewayLimits {
+        func limit(_ name: String) -> Int? {
+            let key = "gateway.limits.\(name)"
+            guard let value = settings.integer(key) else { return nil }
+            if value < 0 { settings.report(key, "a limit is positive, or 0 for none") }
+            return value > 0 ? value : nil
+        }
+        var limits = GatewayLimits()
+        limits.connectionMessagesPerSecond = limit("connection_messages_per_second")
+        limits.userMessagesPerMinute = limit("user_messages_per_minute")
+        limits.connectionsPerUser = limit("connections_per_user")
+        limits.channelsPerConnection = limit("channels_per_connection")
+        limits.outboundBytes = limit("outbound_bytes") ?? 0
+        limits.messageBytes = settings.integer("gateway.limits.message_bytes") ?? limits.messageBytes
+        if !(128...67_108_864).contains(limits.messageBytes) {
+            settings.report("gateway.limits.message_bytes", "from 128 to 67108864")
+        }
+        limits.connectTimeout = settings.duration("gateway.limits.connect_timeout") ?? limits.connectTimeout
+        if limits.connectTimeout < .seconds(1) { settings.report("gateway.limits.connect_timeout", "at least 1s") }
+        return limits
+    }
+}

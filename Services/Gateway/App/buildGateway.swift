@@ -1,0 +1,100 @@
+internal import EventBus
+internal import Events
+internal import Foundation
+internal import GatewayEdge
+internal import GatewaySession
+internal import GatewayWire
+internal import Identity
+internal import JSON
+internal import Logging
+internal import NIOPosix
+package import ServiceKit
+package import ServiceLifecycle
+
+/// Makes the gateway's parts, in dependency order: streams, hub, presence, sockets.
+package func buildGateway(
+    _ configuration: GatewayConfiguration, _ context: ServiceContext
+) async throws -> [any Service] {
+    let namespaces = NamespaceTable(configured: configuration.namespaces)
+    let policy = ChannelPolicy(namespaces: namespaces)
+    let verifier = try await TokenVerifier(secret: configuration.tokenSecret, jwks: configuration.keySet)
+    let clock = GatewayClock.system
+    let node = UUID().uuidString.lowercased()
+    let hub = Hub(
+        bus: context.bus, subjects: context.subjects, namespaces: namespaces, logger: context.logger, clock: clock.time)
+    let presence = PresenceService(
+        node: node, bus: context.bus, subjects: context.subjects, logger: context.logger, clock: clock.moment,
+        onChange: { hub.deliver($0) })
+    let backend = ChannelBackend(
+        bus: context.bus, subjects: context.subjects, namespaces: namespaces, callTimeout: configuration.callTimeout,
+        hookTimeout: configuration.hookTimeout)
+    let rules = SessionRules(
+        policy: policy, limits: configuration.limits, allowsAnonymous: configuration.allowsAnonymous,
+        pingInterval: configuration.pingInterval, version: "Apus \(context.version)",
+        verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) })
+    let environment = ShardEnvironment(
+        rules: rules, hub: hub, backend: backend, presence: presence,
+        users: UserRegistry(limits: configuration.limits), metrics: GatewayMetrics(), clock: clock,
+        makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
+    let group = MultiThreadedEventLoopGroup(
+        numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
+    let shards = ShardGroup(group: group, environment: environment)
+    context.startup.expect("listen")
+    let server = GatewayServer(
+        configuration: edgeConfiguration(configuration), group: group, shards: shards,
+        services: edgeServices(
+            configuration, context, EdgeServicesParts(
+                backend: backend, hub: hub, presence: presence, policy: policy, clock: clock, node: node,
+                verifier: verifier)),
+        logger: context.logger,
+        onListening: { port in
+            context.startup.tell(
+                "listen", ListenAddress(host: configuration.listen.host, port: port).description)
+        })
+    return [
+        HistoryStreams(namespaces: namespaces, context: context),
+        HubRunner(hub: hub, clock: clock),
+        PresenceRunner(presence: presence),
+        server,
+    ]
+}
+
+private func edgeConfiguration(_ configuration: GatewayConfiguration) -> EdgeConfiguration {
+    EdgeConfiguration(
+        host: configuration.listen.host, port: configuration.listen.port,
+        origins: OriginPolicy(configuration.origins), limits: configuration.limits,
+        offersEcho: configuration.offersEcho, serverAPIKey: configuration.serverAPIKey,
+        upload: configuration.uploadDirectory.map {
+            UploadConfiguration(directory: $0, maximumBytes: configuration.uploadBytes)
+        },
+        page: PageConfiguration(sampleFile: configuration.sampleFile, tables: configuration.pageTables))
+}
+
+/// What ``edgeServices(_:_:_:)`` joins.
+private struct EdgeServicesParts {
+    var backend: ChannelBackend
+    var hub: Hub
+    var presence: PresenceService
+    var policy: ChannelPolicy
+    var clock: GatewayClock
+    var node: String
+    var verifier: TokenVerifier
+}
+
+private func edgeServices(
+    _ configuration: GatewayConfiguration, _ context: ServiceContext, _ parts: EdgeServicesParts
+) -> EdgeServices {
+    let issuer = configuration.tokenSecret.map { TokenIssuer(secret: $0) }
+    let verifier = parts.verifier
+    return EdgeServices(
+        backend: parts.backend, hub: parts.hub, presence: parts.presence, policy: parts.policy, clock: parts.clock,
+        node: parts.node, version: context.version, allowsAnonymous: configuration.allowsAnonymous,
+        verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) },
+        issueToken: issuer.map { issuer in
+            { user, roles, expiry in try issuer.issue(user: user, roles: roles, expiresAt: expiry) }
+        },
+        appendEvent: { type, data in
+            try await context.bus.append(
+                BusMessage(subject: context.subjects.event(type), payload: data.serialized()))
+        })
+}

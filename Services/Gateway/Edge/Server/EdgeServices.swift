@@ -1,0 +1,41 @@
+package import Events
+package import GatewaySession
+package import Identity
+package import JSON
+
+/// What the edge's HTTP routes ask of the rest of the gateway.
+package struct EdgeServices: Sendable {
+    package var backend: ChannelBackend
+    package var hub: Hub
+    package var presence: PresenceService
+    package var policy: ChannelPolicy
+    package var clock: GatewayClock
+    package var node: String
+    package var version: String
+    package var allowsAnonymous: Bool
+    package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
+    /// Makes a token; nil when the gateway has no secret to sign with.
+    package var issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) throws -> String)?
+    /// Appends a business event and returns when it is stored.
+    package var appendEvent: @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
+
+    package init(
+        backend: ChannelBackend, hub: Hub, presence: PresenceService, policy: ChannelPolicy, clock: GatewayClock,
+        node: String, version: String, allowsAnonymous: Bool,
+        verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
+        issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) throws -> String)?,
+        appendEvent: @escaping @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
+    ) {
+        self.backend = backend
+        self.hub = hub
+        self.presence = presence
+        self.policy = policy
+        self.clock = clock
+        self.node = node
+        self.version = version
+        self.allowsAnonymous = allowsAnonymous
+        self.verify = verify
+        self.issueToken = issueToken
+        self.appendEvent = appendEvent
+    }
+}

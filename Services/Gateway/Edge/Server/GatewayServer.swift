@@ -1,0 +1,94 @@
+package import GatewaySession
+internal import Hummingbird
+internal import HummingbirdCore
+package import Logging
+internal import NIOCore
+package import NIOPosix
+internal import ServiceLifecycle
+
+/// What the edge needs besides the shards.
+package struct EdgeConfiguration: Sendable {
+    package var host: String
+    /// 0 picks a free one.
+    package var port: Int
+    package var origins: OriginPolicy
+    package var limits: GatewayLimits
+    package var offersEcho: Bool
+    package var serverAPIKey: String?
+    package var upload: UploadConfiguration?
+    package var page: PageConfiguration
+
+    package init(
+        host: String, port: Int, origins: OriginPolicy = OriginPolicy([]), limits: GatewayLimits = GatewayLimits(),
+        offersEcho: Bool = false, serverAPIKey: String? = nil, upload: UploadConfiguration? = nil,
+        page: PageConfiguration = PageConfiguration()
+    ) {
+        self.host = host
+        self.port = port
+        self.origins = origins
+        self.limits = limits
+        self.offersEcho = offersEcho
+        self.serverAPIKey = serverAPIKey
+        self.upload = upload
+        self.page = page
+    }
+}
+
+/// The gateway's listening socket and everything behind it, until shutdown begins; then every client is told to come back,
+/// and this ends when all have gone.
+package struct GatewayServer: Service {
+    private let configuration: EdgeConfiguration
+    private let group: MultiThreadedEventLoopGroup
+    private let shards: ShardGroup
+    private let services: EdgeServices
+    private let onListening: @Sendable (Int) -> Void
+    private let logger: Logger
+
+    /// - Parameter onListening: gets the port once clients can connect.
+    package init(
+        configuration: EdgeConfiguration, group: MultiThreadedEventLoopGroup, shards: ShardGroup,
+        services: EdgeServices, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
+    ) {
+        self.configuration = configuration
+        self.group = group
+        self.shards = shards
+        self.services = services
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    package func run() async throws {
+        let ticks = shards.startTicking()
+        defer { for tick in ticks { tick.cancel() } }
+        let router = HTTPRoutes(configuration: configuration, shards: shards, services: services, logger: logger).router()
+        let routes = SocketRoutes(
+            shards: shards, origins: configuration.origins, limits: configuration.limits,
+            offersEcho: configuration.offersEcho)
+        let limits = configuration.limits
+        let onListening = self.onListening
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .error)
+        let application = Application(
+            router: router,
+            server: HTTPServerBuilder { responder in
+                EdgeChannel(http: HTTP1Channel(responder: responder), routes: routes, limits: limits)
+            },
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), serverName: "apus",
+                backlog: 4096),
+            onServerRunning: { channel in onListening(channel.localAddress?.port ?? 0) },
+            eventLoopGroupProvider: .shared(group), logger: quiet)
+        try await withThrowingDiscardingTaskGroup { tasks in
+            let (stopping, stop) = AsyncStream<Void>.makeStream()
+            tasks.addTask { [shards] in
+                for await _ in stopping { await shards.drain() }
+            }
+            try await withGracefulShutdownHandler {
+                try await application.run()
+            } onGracefulShutdown: {
+                stop.yield()
+            }
+            stop.finish()
+        }
+    }
+}

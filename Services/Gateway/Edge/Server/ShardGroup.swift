@@ -1,0 +1,47 @@
+package import GatewaySession
+package import NIOCore
+internal import Synchronization
+
+/// The shards of a gateway, one per event loop.
+package final class ShardGroup: Sendable {
+    private let shards: [ObjectIdentifier: Shard]
+    private let all: [(loop: any EventLoop, shard: Shard)]
+    private let next = Atomic<Int>(0)
+
+    package init(group: any EventLoopGroup, environment: ShardEnvironment) {
+        all = group.makeIterator().map { loop in
+            let shard = Shard(executor: loop.executor.asUnownedSerialExecutor(), environment: environment) { shard in
+                loop.execute { shard.assumeIsolated { $0.drainInbox() } }
+            }
+            return (loop, shard)
+        }
+        shards = Dictionary(uniqueKeysWithValues: all.map { (ObjectIdentifier($0.loop), $0.shard) })
+    }
+
+    /// The shard of the loop that a connection runs on.
+    package func shard(of loop: any EventLoop) -> Shard {
+        guard let shard = shards[ObjectIdentifier(loop)] else {
+            preconditionFailure("a connection runs on a loop of another group")
+        }
+        return shard
+    }
+
+    /// A shard for a connection that is bound to no loop, in turn.
+    package func any() -> Shard {
+        all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count].shard
+    }
+
+    /// Begins to give every shard its tick, about once a second.
+    package func startTicking() -> [RepeatedTask] {
+        all.map { loop, shard in
+            loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                shard.assumeIsolated { $0.tick() }
+            }
+        }
+    }
+
+    /// Tells every client to go.
+    package func drain() async {
+        for (_, shard) in all { await shard.drain() }
+    }
+}

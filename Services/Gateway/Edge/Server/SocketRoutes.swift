@@ -1,0 +1,58 @@
+internal import GatewaySession
+internal import GatewayWire
+internal import NIOCore
+
+/// The addresses that are WebSockets, and what serves each: a line here is all that a further protocol needs.
+struct SocketRoutes: Sendable {
+    let shards: ShardGroup
+    let origins: OriginPolicy
+    let limits: GatewayLimits
+    let offersEcho: Bool
+
+    /// What becomes of a request.
+    enum Outcome {
+        /// Answer with `response`, then let `handler` have the connection.
+        case serve(handler: any ChannelHandler & RemovableChannelHandler, response: String)
+        case refuse(status: Int, reason: String, extraHeaders: String)
+    }
+
+    private static let centrifuge = "/connection/websocket"
+    private static let plainPrefix = "/ws/"
+    private static let echo = "/echo"
+
+    /// Whether a request line is for one of these addresses.
+    static func isSocketRoute(_ line: ByteBufferView) -> Bool {
+        let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return false }
+        let path = parts[1].prefix { $0 != UInt8(ascii: "?") }
+        return path.elementsEqual(centrifuge.utf8) || path.starts(with: plainPrefix.utf8)
+            || path.elementsEqual(echo.utf8)
+    }
+
+    func handler(for head: RequestHead, on loop: any EventLoop) -> Outcome {
+        if head.path == SocketRoutes.echo, !offersEcho {
+            return .refuse(status: 404, reason: "not found", extraHeaders: "")
+        }
+        switch WebSocketHandshake.answer(head, origins: origins) {
+        case .refuse(let status, let reason, let extraHeaders):
+            return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)
+        case .accept(let response): return .serve(handler: handler(head, loop), response: response)
+        }
+    }
+
+    private func handler(_ head: RequestHead, _ loop: any EventLoop) -> any ChannelHandler & RemovableChannelHandler {
+        if head.path == SocketRoutes.echo { return EchoConnection(maximumMessageBytes: 16 << 20) }
+        let opening: WebSocketConnection.Opening
+        if head.path == SocketRoutes.centrifuge {
+            // A token in the address stands in for one that the connect command does not have.
+            opening = .commands(CentrifugeJSON(tokenOfAddress: head.token), .centrifugeJSON)
+        } else {
+            let channel = String(head.path.dropFirst(SocketRoutes.plainPrefix.count))
+            opening = .address(
+                PlainWebSocket(channel: channel), .plainWebSocket, token: head.token,
+                channels: [SubscribeCommand(channel: channel)])
+        }
+        return WebSocketConnection(
+            shard: shards.shard(of: loop), opening: opening, maximumMessageBytes: limits.messageBytes)
+    }
+}

@@ -1,0 +1,177 @@
+internal import Events
+internal import GatewaySession
+internal import GatewayWire
+internal import NIOCore
+
+/// One WebSocket: frames in one direction become calls of the shard, what the shard writes becomes frames in the other.
+///
+/// The last handler of its pipeline, on the shard's loop. Everything here runs there, so that calling the shard is a
+/// plain call.
+final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler, Transport {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// How a connection begins once its handshake is done.
+    enum Opening {
+        case commands(any WireProtocol, WireProtocolID)
+        case address(any WireProtocol, WireProtocolID, token: String?, channels: [SubscribeCommand])
+    }
+
+    private enum State {
+        case open
+        /// A close frame was sent; only the client's is awaited.
+        case closing
+        case closed
+    }
+
+    private let shard: Shard
+    private let opening: Opening
+    private var parser: WebSocketFrameParser
+    private var context: ChannelHandlerContext?
+    private var id: ConnectionID?
+    private var state = State.open
+
+    /// How long a client may take to answer a close frame.
+    private static let closeTimeout = TimeAmount.seconds(2)
+
+    init(shard: Shard, opening: Opening, maximumMessageBytes: Int) {
+        self.shard = shard
+        self.opening = opening
+        parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes)
+    }
+
+    /// Calls the shard, whose executor is this handler's loop.
+    private func onShard<Value: Sendable>(_ body: (isolated Shard, WebSocketConnection) -> Value) -> Value {
+        // Safe: both belong to the loop that this runs on, which `assumeIsolated` checks.
+        nonisolated(unsafe) let me = self
+        nonisolated(unsafe) let body = body
+        return shard.assumeIsolated { body($0, me) }
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        let opening = self.opening
+        let id = onShard { shard, me in
+            switch opening {
+            case .commands(let codec, let protocolID):
+                shard.open(protocolID, codec: codec, manner: .commands, transport: me)
+            case .address(let codec, let protocolID, _, _):
+                shard.open(protocolID, codec: codec, manner: .address, transport: me)
+            }
+        }
+        self.id = id
+        if case .address(_, _, let token, let channels) = opening {
+            onShard { shard, _ in shard.openAddress(id, token: token, channels: channels, cursor: nil) }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        state = .closed
+        self.context = nil
+        if let id { onShard { shard, _ in shard.closed(id) } }
+        id = nil
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, let id { onShard { shard, _ in shard.becameWritable(id) } }
+    }
+
+    // MARK: In
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let id, state != .closed else { return }
+        let inputs: [WebSocketInput]
+        do throws(WebSocketViolation) {
+            inputs = try parser.feed(unwrapInboundIn(data))
+        } catch {
+            guard state == .open else { return context.close(promise: nil) }
+            let disconnect = Disconnect(code: error.code, reason: error.reason)
+            sendClose(disconnect)
+            return onShard { shard, _ in shard.violated(id, disconnect) }
+        }
+        for input in inputs {
+            switch input {
+            case .text(let bytes), .binary(let bytes):
+                if state == .open { onShard { shard, _ in shard.receive(bytes, from: id) } }
+            case .ping(let payload):
+                onShard { shard, _ in shard.heard(id) }
+                if state == .open {
+                    context.writeAndFlush(
+                        wrapOutboundOut(WebSocketFrameWriter.frame(.pong, payload, context.channel.allocator)),
+                        promise: nil)
+                }
+            case .pong: onShard { shard, _ in shard.heard(id) }
+            case .close(let code): return clientCloses(context, code)
+            }
+        }
+    }
+
+    private func clientCloses(_ context: ChannelHandlerContext, _ code: UInt16?) {
+        if state == .open {
+            let frame = WebSocketFrameWriter.close(code: code ?? 1000, reason: "", context.channel.allocator)
+            context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+        }
+        state = .closed
+        context.close(promise: nil)
+    }
+
+    // MARK: Out
+
+    func write(_ bytes: [UInt8]) {
+        guard let context, state == .open else { return }
+        context.write(wrapOutboundOut(WebSocketFrameWriter.frame(.text, bytes, context.channel.allocator)), promise: nil)
+    }
+
+    /// The frame is made for the first connection and shared by all others.
+    private final class PreparedFrame {
+        let buffer: ByteBuffer
+        init(_ buffer: ByteBuffer) { self.buffer = buffer }
+    }
+
+    func write(_ frame: SharedFrame) {
+        guard let context, state == .open else { return }
+        let prepared: PreparedFrame
+        if let existing = frame.prepared as? PreparedFrame {
+            prepared = existing
+        } else {
+            prepared = PreparedFrame(WebSocketFrameWriter.frame(.text, frame.bytes, context.channel.allocator))
+            frame.prepared = prepared
+        }
+        context.write(wrapOutboundOut(prepared.buffer), promise: nil)
+    }
+
+    func flush() { context?.flush() }
+
+    var outstandingBytes: Int {
+        guard let channel = context?.channel, !channel.isWritable else { return 0 }
+        return (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    func start() {}
+
+    func ping() {
+        guard let context, state == .open else { return }
+        context.writeAndFlush(
+            wrapOutboundOut(WebSocketFrameWriter.frame(.ping, [], context.channel.allocator)), promise: nil)
+    }
+
+    func close(_ disconnect: Disconnect) { sendClose(disconnect) }
+
+    /// Sends a close frame and waits for the client's: closing at once could make the kernel throw away what the client
+    /// has not read yet, the frame with the reason among it.
+    private func sendClose(_ disconnect: Disconnect) {
+        guard let context, state == .open else { return }
+        state = .closing
+        let frame = WebSocketFrameWriter.close(
+            code: disconnect.code, reason: disconnect.reason, context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+        context.eventLoop.assumeIsolated().scheduleTask(in: WebSocketConnection.closeTimeout) { [weak self] in
+            self?.context?.close(promise: nil)
+        }
+    }
+}

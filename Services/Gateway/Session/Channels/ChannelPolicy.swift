@@ -1,0 +1,67 @@
+package import Events
+package import Identity
+
+/// Decides what a client may do on a channel. Pure: a hook's answer is asked for by whoever carries decisions out.
+package struct ChannelPolicy: Sendable {
+    package enum Decision: Sendable, Equatable {
+        case allow
+        case deny
+        /// Nobody without a token may, somebody with one perhaps.
+        case authenticationRequired
+        case askHook
+    }
+
+    package let namespaces: NamespaceTable
+
+    package init(namespaces: NamespaceTable) { self.namespaces = namespaces }
+
+    package func subscribe(_ channel: ChannelName, _ namespace: Namespace, _ identity: Identity) -> Decision {
+        if identity.isGranted(.subscribe, on: channel) { return .allow }
+        return decide(namespace.subscribe, channel, identity, isSubscribed: false)
+    }
+
+    package func publish(
+        _ channel: ChannelName, _ namespace: Namespace, _ identity: Identity, isSubscribed: Bool
+    ) -> Decision {
+        if identity.isGranted(.publish, on: channel) { return .allow }
+        return decide(namespace.publish, channel, identity, isSubscribed: isSubscribed)
+    }
+
+    /// Presence and history are for those who are on the channel, and for those whose token says so.
+    package func look(
+        _ operation: Capability.Operation, _ channel: ChannelName, _ identity: Identity, isSubscribed: Bool
+    ) -> Decision {
+        isSubscribed || identity.isGranted(operation, on: channel) ? .allow : .deny
+    }
+
+    private func decide(
+        _ rule: Namespace.Rule, _ channel: ChannelName, _ identity: Identity, isSubscribed: Bool
+    ) -> Decision {
+        switch rule {
+        case .nobody: .deny
+        case .anyone: .allow
+        case .authenticated: identity.user != nil ? .allow : .authenticationRequired
+        case .owner:
+            if identity.user == nil {
+                .authenticationRequired
+            } else {
+                identity.user == channel.name || identity.roles.contains("admin") ? .allow : .deny
+            }
+        case .subscriber: isSubscribed ? .allow : .deny
+        case .roles(let roles):
+            if identity.user == nil {
+                .authenticationRequired
+            } else {
+                identity.roles.contains(where: roles.contains) ? .allow : .deny
+            }
+        case .hook: .askHook
+        }
+    }
+}
+
+extension Identity {
+    fileprivate func isGranted(_ operation: Capability.Operation, on channel: ChannelName) -> Bool {
+        let name = channel.description
+        return capabilities.contains { $0.allows(channel: name, operation: operation) }
+    }
+}

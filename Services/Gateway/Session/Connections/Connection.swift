@@ -1,0 +1,65 @@
+internal import Events
+package import GatewayWire
+
+/// Identifies a connection within its shard.
+package struct ConnectionID: Sendable, Hashable {
+    package let number: UInt64
+}
+
+/// One client's connection: what it is (the session), what it speaks (the codec) and where its bytes go.
+///
+/// Belongs to its shard and never leaves its executor.
+package final class Connection {
+    package let id: ConnectionID
+    package let protocolID: WireProtocolID
+    var session: Session
+    var codec: any WireProtocol
+    let transport: any Transport
+    var subscriptions: [ChannelName: Subscription] = [:]
+    /// The positions of all its channels, for protocols that write them with each message.
+    var cursor: ChannelCursor?
+    /// Counted with the user registry.
+    var countedUser: String?
+    /// Whether anything came from the client since the last ping.
+    var isHeard = true
+    var isDirty = false
+    var isClosed = false
+    /// Publishing goes one after the other, so that a client's messages keep their order.
+    var lastPublish: Task<Void, Never>?
+    var tasks: [UInt64: Task<Void, Never>] = [:]
+
+    init(
+        id: ConnectionID, protocolID: WireProtocolID, codec: any WireProtocol, session: Session,
+        transport: any Transport
+    ) {
+        self.id = id
+        self.protocolID = protocolID
+        self.codec = codec
+        self.session = session
+        self.transport = transport
+    }
+}
+
+/// A connection's place on a channel.
+///
+/// Belongs to its shard and never leaves its executor.
+final class Subscription {
+    unowned let connection: Connection
+    let channel: ShardChannel
+    /// Tells a join that is under way from an earlier one of the same connection and channel.
+    let joinID: UInt64
+    /// Messages that came while the join was under way; nil once it follows.
+    var held: [ChannelMessage]? = []
+    /// The client has everything up to here.
+    var startAfter: UInt64 = 0
+    /// Where it stands in its group's members.
+    var index = 0
+    weak var group: SubscriberGroup?
+    var backlog: Backlog?
+
+    init(connection: Connection, channel: ShardChannel, joinID: UInt64) {
+        self.connection = connection
+        self.channel = channel
+        self.joinID = joinID
+    }
+}

@@ -1,0 +1,367 @@
+package import Events
+package import GatewayWire
+package import Identity
+
+/// What one connection is and may do: a state machine without sockets, clock, bus or protocol.
+///
+/// Inputs are what the client sent and what became of earlier actions; each returns the actions that follow from it.
+package struct Session: Sendable {
+    private enum Phase {
+        /// Nothing but a connect is understood.
+        case awaitingConnect
+        /// Who it is is known; the subscriptions that belong to the connect are being made.
+        case connecting(Connecting)
+        case open
+        case closed
+    }
+
+    private struct Connecting {
+        var reference: CommandReference
+        var awaited: Set<ChannelName>
+        var ready: [OpenedChannel] = []
+    }
+
+    private struct Entry {
+        /// The channel's name as the client wrote it.
+        var label: String
+        var wantsJoinLeave: Bool
+        /// Which command it answers; nil for those that belong to the connect.
+        var reference: CommandReference?
+        var isLive = false
+    }
+
+    package let client: String
+    package let manner: SessionManner
+    package private(set) var identity = Identity.anonymous
+    private var phase = Phase.awaitingConnect
+    private var entries: [ChannelName: Entry] = [:]
+    private var rate: TokenBucket?
+    private var commandsInFlight = 0
+    private var refusedInARow = 0
+    private let rules: SessionRules
+
+    /// A client that goes on sending after so many refusals for its rate is disconnected.
+    package static let maximumRefusalsInARow = 200
+
+    package init(client: String, manner: SessionManner, rules: SessionRules, now: Moment) {
+        self.client = client
+        self.manner = manner
+        self.rules = rules
+        rate = rules.limits.connectionMessagesPerSecond.map {
+            TokenBucket(perSecond: Double($0), burst: Double($0 * 2), now: now)
+        }
+    }
+
+    package var isOpen: Bool { if case .open = phase { true } else { false } }
+    package var isAuthenticated: Bool { if case .awaitingConnect = phase { false } else { true } }
+    package var info: ClientInfo { ClientInfo(client: client, user: identity.user ?? "", info: identity.info) }
+    package var channels: [ChannelName] { Array(entries.keys) }
+    package func label(of channel: ChannelName) -> String? { entries[channel]?.label }
+    package func wantsJoinLeave(_ channel: ChannelName) -> Bool { entries[channel]?.wantsJoinLeave ?? false }
+
+    // MARK: What the client sends
+
+    package mutating func receive(_ command: ClientCommand, time: Timestamp, now: Moment) -> [SessionAction] {
+        if case .closed = phase { return [] }
+        if case .pong = command { return [] }
+        if let seconds = rate?.take(now: now) {
+            refusedInARow += 1
+            if refusedInARow > Session.maximumRefusalsInARow { return close(.tooManyRequests) }
+            return fail(command.reference, .tooManyRequests(retryAfterSeconds: seconds))
+        }
+        refusedInARow = 0
+        if case .connect(let connect, let reference) = command {
+            guard case .awaitingConnect = phase else { return close(.badRequest) }
+            return self.connect(connect, reference, time: time)
+        }
+        guard isAuthenticated else { return close(.badRequest) }
+        return handle(command, time: time)
+    }
+
+    /// The connection was opened with an address that says everything.
+    package mutating func open(
+        token: String?, channels: [SubscribeCommand], time: Timestamp
+    ) -> [SessionAction] {
+        connect(ConnectCommand(token: token), 1, addressed: channels, time: time)
+    }
+
+    private mutating func handle(_ command: ClientCommand, time: Timestamp) -> [SessionAction] {
+        switch command {
+        case .connect, .pong, .send: return []
+        case .subscribe(let subscribe, let reference): return self.subscribe(subscribe, reference)
+        case .unsubscribe(let label, let reference):
+            return withChannel(label, reference) { session, channel in
+                session.unsubscribe(channel) + [.send(.unsubscribed(channel: label, reference))]
+            }
+        case .publish(let label, let payload, let reference):
+            return withChannel(label, reference) { session, channel in
+                session.publish(channel, payload, reference)
+            }
+        case .call(let method, let parameters, let reference):
+            return begin(reference) { .call(method: method, parameters: parameters, reference) }
+        case .presence(let label, let reference):
+            return look(.presence, label, reference) { .presence($0, reference) }
+        case .presenceStatistics(let label, let reference):
+            return look(.presence, label, reference) { .presenceStatistics($0, reference) }
+        case .history(let history, let reference):
+            return look(.history, history.channel, reference) { .history(history, $0, reference) }
+        case .refresh(let token, let reference): return refresh(token, reference, time: time)
+        case .subscriptionRefresh(_, _, let reference):
+            return fail(reference, .badRequest("subscriptions have no tokens of their own here"))
+        case .ping(let reference): return [.send(.pong(reference))]
+        case .unknown(_, let reference): return fail(reference, .methodNotFound)
+        case .malformed(let reason, let reference): return fail(reference, .badRequest(reason))
+        }
+    }
+
+    // MARK: Connecting
+
+    private mutating func connect(
+        _ command: ConnectCommand, _ reference: CommandReference, addressed: [SubscribeCommand] = [], time: Timestamp
+    ) -> [SessionAction] {
+        if let token = command.token {
+            do throws(IdentityError) {
+                identity = try rules.verify(token, time)
+            } catch {
+                if error.isExpired, manner == .commands { return fail(reference, .tokenExpired) }
+                return close(error.isExpired ? .expired : .invalidToken)
+            }
+        } else if !rules.allowsAnonymous {
+            return manner == .commands ? fail(reference, .unauthorized) : close(.authenticationRequired)
+        }
+        var actions: [SessionAction] = [.authenticated]
+        if let expiry = identity.expiresAt { actions.append(.expire(at: expiry)) }
+        var connecting = Connecting(reference: reference, awaited: [])
+        for subscribe in manner == .commands ? ownChannel(command) : addressed {
+            switch admit(subscribe) {
+            case .failure(let failure):
+                // A channel that the server adds and cannot is left out; one that the address names ends the connection.
+                if manner == .address { return actions + close(Session.disconnect(for: failure)) }
+            case .success(let join):
+                guard case .join(let channel, _, _) = join else { continue }
+                entries[channel] = Entry(
+                    label: subscribe.channel, wantsJoinLeave: subscribe.wantsJoinLeave, reference: nil)
+                connecting.awaited.insert(channel)
+                actions.append(join)
+            }
+        }
+        phase = .connecting(connecting)
+        return actions + finishConnecting(time: time)
+    }
+
+    /// The channel that every connection of a user is on without asking.
+    private func ownChannel(_ command: ConnectCommand) -> [SubscribeCommand] {
+        guard let user = identity.user, let channel = try? ChannelName(namespace: "user", name: user),
+            rules.policy.namespaces["user"] != nil
+        else { return [] }
+        let label = channel.description
+        let position = command.subscriptions.first { $0.channel == label }?.recoverFrom
+        return [SubscribeCommand(channel: label, recoverFrom: position)]
+    }
+
+    private mutating func finishConnecting(time: Timestamp) -> [SessionAction] {
+        guard case .connecting(let connecting) = phase, connecting.awaited.isEmpty else { return [] }
+        phase = .open
+        let follows = connecting.ready.map { SessionAction.follow($0.channel) }
+        switch manner {
+        case .address: return [.opened(connecting.ready)] + follows
+        case .commands:
+            let result = ConnectResult(
+                client: client, version: rules.version, expiry: expiry(time),
+                pingInterval: Int(rules.pingInterval.components.seconds),
+                subscriptions: Dictionary(
+                    connecting.ready.map { ($0.label, $0.result) }, uniquingKeysWith: { first, _ in first }))
+            return [.send(.connected(result, connecting.reference))] + follows
+        }
+    }
+
+    private func expiry(_ time: Timestamp) -> ConnectionExpiry {
+        guard let at = identity.expiresAt else { return .never }
+        return .after(seconds: max(0, Int(clamping: at.seconds - time.seconds)))
+    }
+
+    private mutating func refresh(_ token: String, _ reference: CommandReference, time: Timestamp) -> [SessionAction] {
+        let refreshed: Identity
+        do throws(IdentityError) {
+            refreshed = try rules.verify(token, time)
+        } catch {
+            return error.isExpired ? fail(reference, .tokenExpired) : close(.invalidToken)
+        }
+        // A connection stays who it is: another user's token would keep this one's subscriptions.
+        guard refreshed.user == identity.user else { return close(.invalidToken) }
+        identity = refreshed
+        var actions: [SessionAction] = [.send(.refreshed(expiry(time), reference))]
+        if let at = refreshed.expiresAt { actions.append(.expire(at: at)) }
+        return actions
+    }
+
+    /// A deadline that was asked for by ``SessionAction/expire(at:)`` has come.
+    package mutating func deadlineReached(time: Timestamp) -> [SessionAction] {
+        guard let at = identity.expiresAt, at <= time, isAuthenticated else { return [] }
+        return close(.expired)
+    }
+
+    // MARK: Subscribing
+
+    private mutating func subscribe(_ command: SubscribeCommand, _ reference: CommandReference) -> [SessionAction] {
+        switch admit(command) {
+        case .failure(let failure): return fail(reference, failure)
+        case .success(let join):
+            guard case .join(let channel, _, _) = join else { return [] }
+            entries[channel] = Entry(
+                label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: reference)
+            return [join]
+        }
+    }
+
+    private func admit(_ command: SubscribeCommand) -> Result<SessionAction, ClientFailure> {
+        guard let channel = try? ChannelName(command.channel), let namespace = rules.policy.namespaces[channel.namespace]
+        else { return .failure(.unknownChannel) }
+        guard entries[channel] == nil else { return .failure(.alreadySubscribed) }
+        if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .failure(.limitExceeded) }
+        switch rules.policy.subscribe(channel, namespace, identity) {
+        case .allow: return .success(.join(channel, from: command.recoverFrom, asksHook: false))
+        case .askHook: return .success(.join(channel, from: command.recoverFrom, asksHook: true))
+        case .deny: return .failure(.permissionDenied)
+        case .authenticationRequired:
+            return .failure(manner == .address ? .unauthorized : .permissionDenied)
+        }
+    }
+
+    /// A ``SessionAction/join(_:from:asksHook:)`` succeeded.
+    package mutating func subscribed(
+        _ channel: ChannelName, _ result: SubscribeResult, time: Timestamp
+    ) -> [SessionAction] {
+        guard let entry = entries[channel], !entry.isLive else { return [.leave(channel)] }
+        entries[channel]?.isLive = true
+        if let reference = entry.reference {
+            return [.send(.subscribed(channel: entry.label, result, reference)), .follow(channel)]
+        }
+        guard case .connecting(var connecting) = phase, connecting.awaited.remove(channel) != nil else {
+            return [.send(.subscribedByServer(channel: entry.label, result)), .follow(channel)]
+        }
+        connecting.ready.append(OpenedChannel(channel: channel, label: entry.label, result: result))
+        phase = .connecting(connecting)
+        return finishConnecting(time: time)
+    }
+
+    package mutating func subscriptionFailed(
+        _ channel: ChannelName, _ failure: ClientFailure, time: Timestamp
+    ) -> [SessionAction] {
+        guard let entry = entries.removeValue(forKey: channel) else { return [] }
+        if let reference = entry.reference { return [.leave(channel)] + fail(reference, failure) }
+        guard case .connecting(let connecting) = phase else { return [.leave(channel)] }
+        // Without its channels a connection would be there and hear nothing; better that it comes back.
+        if manner == .address { return close(Session.disconnect(for: failure)) }
+        phase = .awaitingConnect
+        let leaves = entries.keys.map { SessionAction.leave($0) } + [.leave(channel)]
+        entries = [:]
+        return leaves + fail(connecting.reference, failure.isTemporary ? failure : .internal)
+    }
+
+    private mutating func unsubscribe(_ channel: ChannelName) -> [SessionAction] {
+        entries.removeValue(forKey: channel) == nil ? [] : [.leave(channel)]
+    }
+
+    /// The server ends a subscription.
+    package mutating func unsubscribe(_ channel: ChannelName, _ reason: UnsubscribeReason) -> [SessionAction] {
+        guard let entry = entries.removeValue(forKey: channel) else { return [] }
+        guard manner == .commands else { return [.leave(channel)] + close(.insufficientState) }
+        return [.leave(channel), .send(.unsubscribedByServer(channel: entry.label, reason))]
+    }
+
+    // MARK: Publishing and asking
+
+    private mutating func publish(
+        _ channel: ChannelName, _ payload: [UInt8], _ reference: CommandReference
+    ) -> [SessionAction] {
+        guard let namespace = rules.policy.namespaces[channel.namespace] else {
+            return fail(reference, .unknownChannel)
+        }
+        let isSubscribed = entries[channel]?.isLive ?? false
+        switch rules.policy.publish(channel, namespace, identity, isSubscribed: isSubscribed) {
+        case .allow:
+            return begin(reference) { .publish(channel, payload: payload, asksHook: false, reference) }
+        case .askHook:
+            return begin(reference) { .publish(channel, payload: payload, asksHook: true, reference) }
+        case .deny, .authenticationRequired: return fail(reference, .permissionDenied)
+        }
+    }
+
+    private mutating func look(
+        _ operation: Capability.Operation, _ label: String, _ reference: CommandReference,
+        _ action: (ChannelName) -> SessionAction
+    ) -> [SessionAction] {
+        guard let channel = try? ChannelName(label), let namespace = rules.policy.namespaces[channel.namespace] else {
+            return fail(reference, .unknownChannel)
+        }
+        let isSubscribed = entries[channel]?.isLive ?? false
+        guard rules.policy.look(operation, channel, identity, isSubscribed: isSubscribed) == .allow else {
+            return fail(reference, .permissionDenied)
+        }
+        let isOffered = operation == .presence ? namespace.presence : namespace.history != nil
+        guard isOffered else { return fail(reference, .notAvailable) }
+        return begin(reference) { action(channel) }
+    }
+
+    private mutating func begin(_ reference: CommandReference, _ action: () -> SessionAction) -> [SessionAction] {
+        guard commandsInFlight < rules.limits.commandsInFlight else {
+            return fail(reference, .tooManyRequests(retryAfterSeconds: 1))
+        }
+        commandsInFlight += 1
+        return [action()]
+    }
+
+    /// A command that was under way is done, with `message` for the client.
+    package mutating func completed(_ message: ServerMessage) -> [SessionAction] {
+        commandsInFlight -= 1
+        if case .closed = phase { return [] }
+        return [.send(message)]
+    }
+
+    // MARK: Refusing and closing
+
+    private mutating func withChannel(
+        _ label: String, _ reference: CommandReference,
+        _ body: (inout Session, ChannelName) -> [SessionAction]
+    ) -> [SessionAction] {
+        guard let channel = try? ChannelName(label) else { return fail(reference, .unknownChannel) }
+        return body(&self, channel)
+    }
+
+    private func fail(_ reference: CommandReference, _ failure: ClientFailure) -> [SessionAction] {
+        [.send(.failure(failure, reference))]
+    }
+
+    /// The server ends the connection.
+    package mutating func close(_ disconnect: Disconnect) -> [SessionAction] {
+        if case .closed = phase { return [] }
+        phase = .closed
+        return [.close(disconnect)]
+    }
+
+    private static func disconnect(for failure: ClientFailure) -> Disconnect {
+        switch failure.code {
+        case ClientFailure.unauthorized.code: .authenticationRequired
+        case ClientFailure.permissionDenied.code: .permissionDenied
+        case ClientFailure.tokenExpired.code: .expired
+        case ClientFailure.unknownChannel.code, ClientFailure.alreadySubscribed.code: .badRequest
+        case ClientFailure.limitExceeded.code: .connectionLimit
+        default: failure.isTemporary ? .internalError : .notAvailable
+        }
+    }
+}
+
+extension ClientCommand {
+    var reference: CommandReference {
+        switch self {
+        case .connect(_, let reference), .subscribe(_, let reference), .unsubscribe(_, let reference),
+            .publish(_, _, let reference), .call(_, _, let reference), .presence(_, let reference),
+            .presenceStatistics(_, let reference), .history(_, let reference), .refresh(_, let reference),
+            .subscriptionRefresh(_, _, let reference), .ping(let reference), .unknown(_, let reference),
+            .malformed(_, let reference):
+            reference
+        case .send, .pong: 0
+        }
+    }
+}

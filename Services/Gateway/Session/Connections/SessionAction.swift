@@ -1,0 +1,33 @@
+package import Events
+package import GatewayWire
+
+/// What a session wants done after an input. Results of actions come back as inputs.
+package enum SessionAction: Sendable, Equatable {
+    case send(ServerMessage)
+    /// Tell the client why, then close. Nothing follows.
+    case close(Disconnect)
+    /// The client is who it says it is.
+    case authenticated
+    /// Join the channel; answer with ``Session/subscribed(_:_:)`` or ``Session/subscriptionFailed(_:_:)``.
+    case join(ChannelName, from: StreamPosition?, asksHook: Bool)
+    /// The subscription is complete: messages from here on go to the client.
+    case follow(ChannelName)
+    case leave(ChannelName)
+    /// Everything that the address asked for is there.
+    case opened([OpenedChannel])
+    /// Answer with ``Session/completed(_:)``.
+    case publish(ChannelName, payload: [UInt8], asksHook: Bool, CommandReference)
+    case call(method: String, parameters: [UInt8], CommandReference)
+    case presence(ChannelName, CommandReference)
+    case presenceStatistics(ChannelName, CommandReference)
+    case history(HistoryCommand, ChannelName, CommandReference)
+    /// When the connection must have got a new token, or is closed.
+    case expire(at: Timestamp)
+}
+
+/// A channel of an address, ready.
+package struct OpenedChannel: Sendable, Equatable {
+    package var channel: ChannelName
+    package var label: String
+    package var result: SubscribeResult
+}

@@ -1,0 +1,61 @@
+internal import DequeModule
+package import Events
+package import GatewayWire
+
+/// The newest messages of a channel, as long as no one between them is missing; what clients that come back are served
+/// from, so that a thousand of them cost the stream one read.
+package struct RecentMessages: Sendable {
+    /// Every message of the channel with a higher sequence that the stream has is here.
+    package private(set) var base: UInt64
+    private var messages: Deque<ChannelMessage> = []
+    private var bytes = 0
+    private let maximumCount: Int
+    private let maximumBytes: Int
+
+    package init(base: UInt64, maximumCount: Int, maximumBytes: Int = 1_048_576) {
+        self.base = base
+        self.maximumCount = maximumCount
+        self.maximumBytes = maximumBytes
+    }
+
+    /// Adds the next message; the oldest go when there are too many.
+    package mutating func append(_ message: ChannelMessage) {
+        messages.append(message)
+        bytes += message.publication.payload.count
+        while messages.count > maximumCount || (bytes > maximumBytes && messages.count > 1) { removeOldest() }
+    }
+
+    /// Forgets what has outlived the history's time to live.
+    package mutating func expire(before limit: Timestamp) {
+        while let first = messages.first, first.storedAt < limit { removeOldest() }
+    }
+
+    private mutating func removeOldest() {
+        let oldest = messages.removeFirst()
+        bytes -= oldest.publication.payload.count
+        base = oldest.sequence
+    }
+
+    /// The messages after `offset`; nil if some of them may be missing here.
+    package func after(_ offset: UInt64) -> [ChannelMessage]? {
+        guard offset >= base else { return nil }
+        return messages.filter { $0.sequence > offset }
+    }
+
+    package var all: [ChannelMessage] { Array(messages) }
+}
+
+/// A message of a channel on its way to clients; immutable, shared by all of them.
+package final class ChannelMessage: Sendable {
+    package let publication: Publication
+    /// When the stream took it, or when it came here on a channel without history.
+    package let storedAt: Timestamp
+
+    package init(publication: Publication, storedAt: Timestamp) {
+        self.publication = publication
+        self.storedAt = storedAt
+    }
+
+    /// Its sequence in the stream; 0 on channels without history.
+    package var sequence: UInt64 { publication.offset ?? 0 }
+}

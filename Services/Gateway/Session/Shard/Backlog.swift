@@ -1,0 +1,32 @@
+internal import DequeModule
+
+/// What waits for a client that reads slowly, on a channel whose policy is to leave messages out rather than to
+/// disconnect: the newest so many, and how many were left out before them.
+struct Backlog {
+    private(set) var dropped = 0
+    private var messages: Deque<ChannelMessage> = []
+    private let capacity: Int
+
+    /// With `latest` one message waits, with `drop_oldest` so many.
+    static let dropOldestCapacity = 64
+
+    /// Nil for the policy that has no backlog.
+    init?(policy: Namespace.SlowPolicy) {
+        switch policy {
+        case .disconnect: return nil
+        case .latest: capacity = 1
+        case .dropOldest: capacity = Backlog.dropOldestCapacity
+        }
+    }
+
+    /// - Returns: whether another message had to go for it.
+    mutating func append(_ message: ChannelMessage) -> Bool {
+        messages.append(message)
+        guard messages.count > capacity else { return false }
+        messages.removeFirst()
+        dropped += 1
+        return true
+    }
+
+    var waiting: [ChannelMessage] { Array(messages) }
+}

@@ -1,0 +1,184 @@
+internal import EventBus
+internal import Events
+internal import GatewayWire
+internal import Identity
+internal import Logging
+
+/// Carries out what sessions decide.
+extension Shard {
+    func perform(_ actions: [SessionAction], _ connection: Connection) {
+        for action in actions { perform(action, connection) }
+    }
+
+    private func perform(_ action: SessionAction, _ connection: Connection) {
+        switch action {
+        case .send(let message): send(message, to: connection)
+        case .close(let disconnect): close(connection, disconnect)
+        case .authenticated: count(connection)
+        case .expire(let time): scheduleExpiry(connection, time)
+        case .join(let channel, let position, let asksHook): join(connection, channel, position, asksHook)
+        case .follow(let channel): follow(connection, channel)
+        case .leave(let channel):
+            if let subscription = connection.subscriptions[channel] { leave(subscription) }
+        case .opened(let channels): opened(connection, channels)
+        case .publish(let channel, let payload, let asksHook, let reference):
+            publish(connection, channel, payload, asksHook, reference)
+        case .call(let method, let parameters, let reference):
+            answer(connection, reference) { backend, caller throws(ClientFailure) in
+                .callResult(payload: try await backend.call(method, parameters, caller), reference)
+            }
+        case .presence(let channel, let reference):
+            let members = environment.presence.members(of: channel)
+            perform(connection.session.completed(.presence(members, reference)), connection)
+        case .presenceStatistics(let channel, let reference):
+            let members = environment.presence.members(of: channel)
+            let users = Set(members.map(\.user)).count
+            perform(
+                connection.session.completed(
+                    .presenceStatistics(clients: members.count, users: users, reference)), connection)
+        case .history(let command, let channel, let reference): history(connection, command, channel, reference)
+        }
+    }
+
+    func send(_ message: ServerMessage, to connection: Connection) {
+        guard !connection.isClosed, let bytes = connection.codec.encode(message) else { return }
+        connection.transport.write(bytes)
+        markDirty(connection)
+    }
+
+    private func close(_ connection: Connection, _ disconnect: Disconnect) {
+        guard !connection.isClosed else { return }
+        connection.isClosed = true
+        connection.transport.flush()
+        connection.transport.close(connection.protocolID.closeCode(disconnect))
+        environment.logger.debug(
+            "closing a connection",
+            metadata: [
+                "connection.client": "\(connection.session.client)", "connection.user": "\(connection.session.identity.user ?? "")",
+                "close.code": "\(disconnect.code)", "close.reason": "\(disconnect.reason)",
+            ])
+    }
+
+    private func count(_ connection: Connection) {
+        guard let user = connection.session.identity.user, connection.countedUser == nil else { return }
+        guard environment.users.connect(user, now: environment.clock.moment()) else {
+            return perform(connection.session.close(.connectionLimit), connection)
+        }
+        connection.countedUser = user
+    }
+
+    private func scheduleExpiry(_ connection: Connection, _ time: Timestamp) {
+        let remaining = environment.clock.time().duration(to: time)
+        deadlines.schedule(.expiry(connection.id), at: environment.clock.moment().advanced(by: max(.zero, remaining)))
+    }
+
+    private func opened(_ connection: Connection, _ channels: [OpenedChannel]) {
+        connection.transport.start()
+        guard connection.protocolID == .serverSentEvents else { return }
+        var cursor = connection.cursor ?? ChannelCursor()
+        for channel in channels { cursor[channel.label] = channel.result.position }
+        // What was recovered follows as messages, each with the cursor at its place; the cursor begins where they do.
+        var start = cursor
+        for channel in channels {
+            guard let first = channel.result.publications.first?.offset else { continue }
+            start[channel.label]?.offset = first - 1
+        }
+        connection.cursor = start
+        connection.transport.write(ServerSentEvents.idLine(start))
+        connection.transport.write(
+            ServerSentEvents.connected(
+                client: connection.session.client, channels: channels.map { ($0.label, $0.result) }))
+        for channel in channels {
+            for publication in channel.result.publications {
+                if let offset = publication.offset { start[channel.label]?.offset = offset }
+                connection.transport.write(ServerSentEvents.idLine(start))
+                connection.transport.write(ServerSentEvents.encodeBroadcast(publication, label: channel.label))
+            }
+            start[channel.label] = channel.result.position
+        }
+        connection.cursor = cursor
+        markDirty(connection)
+    }
+
+    // MARK: What waits for the bus
+
+    /// Runs `work` in a task that belongs to the connection; `finish` runs back here unless the connection has gone.
+    func spawn<Value: Sendable>(
+        _ connection: Connection, _ work: @escaping @Sendable () async -> Value,
+        finish: @escaping @Sendable (isolated Shard, Connection, Value) -> Void
+    ) {
+        let number = makeNumber()
+        let id = connection.id
+        connection.tasks[number] = Task {
+            let value = await work()
+            self.finished(number, id, value, finish)
+        }
+    }
+
+    private func finished<Value: Sendable>(
+        _ number: UInt64, _ id: ConnectionID, _ value: Value,
+        _ finish: @Sendable (isolated Shard, Connection, Value) -> Void
+    ) {
+        guard let connection = connections[id] else { return }
+        connection.tasks[number] = nil
+        finish(self, connection, value)
+        flushDirty()
+    }
+
+    /// Asks a service and sends what comes of it.
+    private func answer(
+        _ connection: Connection, _ reference: CommandReference,
+        _ work: @escaping @Sendable (ChannelBackend, Caller) async throws(ClientFailure) -> ServerMessage
+    ) {
+        let backend = environment.backend
+        let caller = connection.session.caller
+        spawn(connection) {
+            do throws(ClientFailure) {
+                return try await work(backend, caller)
+            } catch {
+                return .failure(error, reference)
+            }
+        } finish: { shard, connection, message in
+            shard.perform(connection.session.completed(message), connection)
+        }
+    }
+
+    private func publish(
+        _ connection: Connection, _ channel: ChannelName, _ payload: [UInt8], _ asksHook: Bool,
+        _ reference: CommandReference
+    ) {
+        let previous = connection.lastPublish
+        let publisher = connection.session.info
+        answer(connection, reference) { backend, caller throws(ClientFailure) in
+            await previous?.value
+            let payload = asksHook ? try await backend.mayPublish(payload, on: channel, caller) : payload
+            try await backend.publish(payload, on: channel, by: publisher, caller)
+            return .published(reference)
+        }
+        connection.lastPublish = connection.tasks.max { $0.key < $1.key }?.value
+    }
+
+    private func history(
+        _ connection: Connection, _ command: HistoryCommand, _ name: ChannelName, _ reference: CommandReference
+    ) {
+        let hub = environment.hub
+        let shard = self
+        spawn(connection) { () -> ServerMessage in
+            do {
+                let channel = try await hub.attach(name, shard)
+                let history = try await hub.history(channel)
+                return HistoryPage(command).message(history, reference)
+            } catch {
+                return .failure(.unavailable("the history cannot be read now"), reference)
+            }
+        } finish: { shard, connection, message in
+            shard.detachIfUnused(name)
+            shard.perform(connection.session.completed(message), connection)
+        }
+    }
+}
+
+extension Session {
+    /// Who a request made for this connection comes from.
+    var caller: Caller { Caller(user: identity.user, roles: identity.roles, client: client) }
+}

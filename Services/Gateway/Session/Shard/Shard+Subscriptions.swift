@@ -1,0 +1,127 @@
+internal import Events
+internal import GatewayWire
+
+/// Joining channels, following them and leaving them.
+extension Shard {
+    /// What became of a join.
+    private enum JoinOutcome: Sendable {
+        case joined(SubscribeResult)
+        case refused(ClientFailure)
+    }
+
+    /// Begins to hold the channel's messages for the connection, then asks hook and hub; the rest follows in
+    /// ``Session/subscribed(_:_:time:)``.
+    func join(_ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, _ asksHook: Bool) {
+        guard let namespace = environment.rules.policy.namespaces[name.namespace] else { return }
+        let channel = channels[name] ?? ShardChannel(name: name, namespace: namespace)
+        channels[name] = channel
+        let subscription = Subscription(connection: connection, channel: channel, joinID: makeNumber())
+        channel.joining.append(subscription)
+        connection.subscriptions[name] = subscription
+        environment.metrics.subscribed()
+        let joinID = subscription.joinID
+        let hub = environment.hub
+        let backend = environment.backend
+        let caller = connection.session.caller
+        let shard = self
+        spawn(connection) { () -> JoinOutcome in
+            do throws(ClientFailure) {
+                if asksHook { try await backend.mayJoin(name, caller) }
+            } catch {
+                return .refused(error)
+            }
+            do {
+                let hubChannel = try await hub.attach(name, shard)
+                return .joined(try await Shard.result(hub, hubChannel, position))
+            } catch {
+                return .refused(.unavailable("the channel cannot be subscribed now"))
+            }
+        } finish: { shard, connection, outcome in
+            shard.joined(connection, name, joinID, outcome)
+        }
+    }
+
+    private static func result(
+        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?
+    ) async throws -> SubscribeResult {
+        guard channel.history != nil else { return SubscribeResult() }
+        guard let position else { return SubscribeResult(position: channel.position) }
+        let recovery = try await hub.recover(channel, from: position)
+        return SubscribeResult(
+            position: recovery.position, recovery: recovery.outcome, publications: recovery.messages.map(\.publication))
+    }
+
+    private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt64, _ outcome: JoinOutcome) {
+        defer { detachIfUnused(name) }
+        guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
+        else { return }
+        let time = environment.clock.time()
+        switch outcome {
+        case .joined(let result):
+            environment.metrics.recovered(result.recovery)
+            subscription.startAfter = result.position?.offset ?? 0
+            perform(connection.session.subscribed(name, result, time: time), connection)
+        case .refused(let failure):
+            perform(connection.session.subscriptionFailed(name, failure, time: time), connection)
+        }
+    }
+
+    /// The client has its answer: what was held and is new to it follows, and then messages as they come.
+    func follow(_ connection: Connection, _ name: ChannelName) {
+        guard let subscription = connection.subscriptions[name], let held = subscription.held,
+            let label = connection.session.label(of: name)
+        else { return }
+        subscription.held = nil
+        subscription.channel.follow(subscription, label: label)
+        for message in held {
+            deliver(
+                message, SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label)),
+                to: subscription)
+        }
+        let namespace = subscription.channel.namespace
+        if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
+    }
+
+    func leave(_ subscription: Subscription) {
+        let connection = subscription.connection
+        let channel = subscription.channel
+        guard connection.subscriptions[channel.name] === subscription else { return }
+        connection.subscriptions[channel.name] = nil
+        channel.remove(subscription)
+        environment.metrics.unsubscribed()
+        if subscription.held == nil, channel.namespace.presence || channel.namespace.joinLeave {
+            environment.presence.leave(channel.name, client: connection.session.client)
+        }
+        if channel.isEmpty {
+            channels[channel.name] = nil
+            environment.hub.detach(channel.name, self, now: environment.clock.moment())
+        }
+    }
+
+    /// A join or a look at history made the hub send the channel's messages here; nobody may want them any more.
+    func detachIfUnused(_ name: ChannelName) {
+        if channels[name] == nil { environment.hub.detach(name, self, now: environment.clock.moment()) }
+    }
+
+    /// Messages of the channel are lost for good: clients must know, and begin anew.
+    func interrupt(_ name: ChannelName) {
+        guard let channel = channels[name] else { return }
+        for subscription in channel.groups.flatMap(\.members) {
+            let connection = subscription.connection
+            perform(connection.session.unsubscribe(name, .insufficientState), connection)
+        }
+    }
+
+    /// Tells those who want to know who came and left.
+    func tell(_ change: PresenceChange) {
+        guard let channel = channels[change.channel], channel.namespace.joinLeave else { return }
+        for group in channel.groups {
+            for subscription in group.members where subscription.connection.session.wantsJoinLeave(change.channel) {
+                switch change.kind {
+                case .joined: send(.joined(channel: group.label, change.info), to: subscription.connection)
+                case .left: send(.left(channel: group.label, change.info), to: subscription.connection)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+internal import EventBus
+internal import Events
+package import GatewayWire
+internal import Logging
+internal import Metrics
+internal import Synchronization
+
+/// One event loop's connections and the channels that they are on.
+///
+/// An actor whose executor is that loop, so that a frame that comes in, a message that goes out and a deadline are plain
+/// calls on one thread: no lock, no hop and no task per connection. What must wait for the bus runs in tasks that belong
+/// to a connection and end with it.
+package actor Shard: ChannelReceiver {
+    package nonisolated let unownedExecutor: UnownedSerialExecutor
+
+    let environment: ShardEnvironment
+    var connections: [ConnectionID: Connection] = [:]
+    var channels: [ChannelName: ShardChannel] = [:]
+    var deadlines: TimingWheel<Deadline>
+    private var dirty: [Connection] = []
+    private var nextNumber: UInt64 = 0
+    private var isDraining = false
+    /// Messages from the hub; bounded by how fast this shard drains, which is what slow policies are for.
+    private nonisolated let inbox = Mutex<[ChannelDelivery]>([])
+    /// Makes the executor call ``drainInbox()`` soon.
+    private nonisolated let wake: @Sendable (Shard) -> Void
+
+    enum Deadline: Sendable {
+        /// The connection must have authenticated.
+        case authenticate(ConnectionID)
+        case beat(ConnectionID)
+        case expiry(ConnectionID)
+    }
+
+    /// - Parameters:
+    ///   - executor: of an event loop that outlives the shard.
+    ///   - wake: called from any thread, at most once until the inbox was drained.
+    package init(
+        executor: UnownedSerialExecutor, environment: ShardEnvironment, wake: @escaping @Sendable (Shard) -> Void
+    ) {
+        unownedExecutor = executor
+        self.environment = environment
+        self.wake = wake
+        deadlines = TimingWheel(now: environment.clock.moment())
+    }
+
+    func makeNumber() -> UInt64 {
+        nextNumber += 1
+        return nextNumber
+    }
+
+    package var connectionCount: Int { connections.count }
+
+    // MARK: Messages from the hub
+
+    package nonisolated func receive(_ delivery: ChannelDelivery) {
+        let mustWake = inbox.withLock { inbox in
+            inbox.append(delivery)
+            return inbox.count == 1
+        }
+        if mustWake { wake(self) }
+    }
+
+    package func drainInbox() {
+        let deliveries = inbox.withLock { inbox in
+            defer { inbox = [] }
+            return inbox
+        }
+        for delivery in deliveries {
+            switch delivery {
+            case .message(let message, let name):
+                if let channel = channels[name] { fanOut(message, channel) }
+            case .interrupted(let name): interrupt(name)
+            case .presence(let change): tell(change)
+            }
+        }
+        flushDirty()
+    }
+
+    // MARK: Writing
+
+    func markDirty(_ connection: Connection) {
+        guard !connection.isDirty else { return }
+        connection.isDirty = true
+        dirty.append(connection)
+    }
+
+    /// All that waits for a connection leaves in one write.
+    func flushDirty() {
+        for connection in dirty {
+            connection.isDirty = false
+            if !connection.isClosed { connection.transport.flush() }
+        }
+        dirty.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Connections
+
+    /// A client has connected.
+    package func open(
+        _ protocolID: WireProtocolID, codec: any WireProtocol, manner: SessionManner, transport: any Transport
+    ) -> ConnectionID {
+        let id = ConnectionID(number: makeNumber())
+        let now = environment.clock.moment()
+        let session = Session(client: environment.makeClientID(), manner: manner, rules: environment.rules, now: now)
+        let connection = Connection(
+            id: id, protocolID: protocolID, codec: codec, session: session, transport: transport)
+        connections[id] = connection
+        environment.metrics.opened(protocolID)
+        deadlines.schedule(.authenticate(id), at: now.advanced(by: environment.rules.limits.connectTimeout))
+        deadlines.schedule(.beat(id), at: now.advanced(by: environment.rules.pingInterval))
+        if isDraining { perform([.close(.shutdown)], connection) }
+        return id
+    }
+
+    /// The client opened an address that says everything it wants.
+    package func openAddress(_ id: ConnectionID, token: String?, channels: [SubscribeCommand], cursor: ChannelCursor?) {
+        guard let connection = connections[id] else { return }
+        connection.cursor = cursor
+        perform(
+            connection.session.open(token: token, channels: channels, time: environment.clock.time()), connection)
+        flushDirty()
+    }
+
+    /// A frame has come.
+    package func receive(_ frame: [UInt8], from id: ConnectionID) {
+        guard let connection = connections[id], !connection.isClosed else { return }
+        connection.isHeard = true
+        environment.metrics.received(bytes: frame.count)
+        let commands: [ClientCommand]
+        do throws(WireError) {
+            commands = try connection.codec.decode(frame)
+        } catch {
+            environment.metrics.malformedFrame()
+            perform(connection.session.close(.badRequest), connection)
+            return flushDirty()
+        }
+        let now = environment.clock.moment()
+        let time = environment.clock.time()
+        for command in commands where !connection.isClosed {
+            if let user = connection.countedUser, command != .pong,
+                let seconds = environment.users.take(user, now: now)
+            {
+                send(.failure(.tooManyRequests(retryAfterSeconds: seconds), command.reference), to: connection)
+                continue
+            }
+            perform(connection.session.receive(command, time: time, now: now), connection)
+        }
+        flushDirty()
+    }
+
+    /// The transport's own answer to its ping, or any other sign of life.
+    package func heard(_ id: ConnectionID) { connections[id]?.isHeard = true }
+
+    /// The transport can take more.
+    package func becameWritable(_ id: ConnectionID) {
+        guard let connection = connections[id], !connection.isClosed else { return }
+        releaseBacklogs(connection)
+        flushDirty()
+    }
+
+    /// What the client did is against the transport's own rules.
+    package func violated(_ id: ConnectionID, _ disconnect: Disconnect) {
+        guard let connection = connections[id] else { return }
+        environment.metrics.malformedFrame()
+        perform(connection.session.close(disconnect), connection)
+        flushDirty()
+    }
+
+    /// The transport is closed; nothing of the connection remains.
+    package func closed(_ id: ConnectionID) {
+        guard let connection = connections.removeValue(forKey: id) else { return }
+        connection.isClosed = true
+        for task in connection.tasks.values { task.cancel() }
+        connection.tasks = [:]
+        for subscription in Array(connection.subscriptions.values) { leave(subscription) }
+        if let user = connection.countedUser { environment.users.disconnect(user) }
+        environment.metrics.closed(connection.protocolID)
+    }
+
+    /// Tells every client to come back later or elsewhere; those that connect from now on are told at once.
+    package func drain() {
+        isDraining = true
+        for connection in Array(connections.values) {
+            perform(connection.session.close(.shutdown), connection)
+        }
+        flushDirty()
+    }
+
+    // MARK: Deadlines
+
+    /// Called about once a second.
+    package func tick() {
+        let now = environment.clock.moment()
+        for deadline in deadlines.advance(to: now) {
+            switch deadline {
+            case .authenticate(let id):
+                guard let connection = connections[id], !connection.session.isAuthenticated else { continue }
+                perform(connection.session.close(.stale), connection)
+            case .beat(let id): if let connection = connections[id] { beat(connection, now) }
+            case .expiry(let id):
+                guard let connection = connections[id] else { continue }
+                perform(connection.session.deadlineReached(time: environment.clock.time()), connection)
+            }
+        }
+        flushDirty()
+    }
+
+    private func beat(_ connection: Connection, _ now: Moment) {
+        guard !connection.isClosed else { return }
+        // Nothing comes from the client of an event stream; the socket tells when it is gone.
+        if connection.protocolID != .serverSentEvents {
+            guard connection.isHeard else {
+                return perform(connection.session.close(.noPong), connection)
+            }
+            connection.isHeard = false
+        }
+        if connection.session.isOpen {
+            if let ping = connection.codec.encode(.ping) {
+                connection.transport.write(ping)
+                markDirty(connection)
+            } else {
+                connection.transport.ping()
+            }
+        } else {
+            // It was not pinged, so it owes no answer.
+            connection.isHeard = true
+        }
+        deadlines.schedule(.beat(connection.id), at: now.advanced(by: environment.rules.pingInterval))
+    }
+}

@@ -1,0 +1,72 @@
+package import Events
+
+/// Which command a reply answers. A codec maps it to whatever its protocol uses; 0 is: no answer is wanted.
+package typealias CommandReference = UInt32
+
+/// What a client asks for, whatever protocol it speaks.
+package enum ClientCommand: Sendable, Equatable {
+    case connect(ConnectCommand, CommandReference)
+    case subscribe(SubscribeCommand, CommandReference)
+    case unsubscribe(channel: String, CommandReference)
+    /// The payload is JSON text, checked.
+    case publish(channel: String, payload: [UInt8], CommandReference)
+    case call(method: String, parameters: [UInt8], CommandReference)
+    /// A message to the server that wants no answer.
+    case send(payload: [UInt8])
+    case presence(channel: String, CommandReference)
+    case presenceStatistics(channel: String, CommandReference)
+    case history(HistoryCommand, CommandReference)
+    case refresh(token: String, CommandReference)
+    case subscriptionRefresh(channel: String, token: String, CommandReference)
+    case ping(CommandReference)
+    /// The answer to the server's ping.
+    case pong
+    /// Something that the protocol allows and nobody here knows.
+    case unknown(name: String, CommandReference)
+    /// A command whose form is wrong, in a frame whose form is right: its sender is told, the connection goes on.
+    case malformed(reason: String, CommandReference)
+}
+
+package struct ConnectCommand: Sendable, Equatable {
+    package var token: String?
+    /// What the client was called by its application, for logs.
+    package var name: String?
+    /// Subscriptions that the client wants at once with the connection.
+    package var subscriptions: [SubscribeCommand]
+
+    package init(token: String? = nil, name: String? = nil, subscriptions: [SubscribeCommand] = []) {
+        self.token = token
+        self.name = name
+        self.subscriptions = subscriptions
+    }
+}
+
+package struct SubscribeCommand: Sendable, Equatable {
+    /// As the client wrote it.
+    package var channel: String
+    /// Where the client was; nil when it does not ask for recovery.
+    package var recoverFrom: StreamPosition?
+    /// Whether the client wants to be told who joins and leaves.
+    package var wantsJoinLeave: Bool
+
+    package init(channel: String, recoverFrom: StreamPosition? = nil, wantsJoinLeave: Bool = false) {
+        self.channel = channel
+        self.recoverFrom = recoverFrom
+        self.wantsJoinLeave = wantsJoinLeave
+    }
+}
+
+package struct HistoryCommand: Sendable, Equatable {
+    package var channel: String
+    /// 0 is: the position only.
+    package var limit: Int
+    package var since: StreamPosition?
+    package var isReversed: Bool
+
+    package init(channel: String, limit: Int = 0, since: StreamPosition? = nil, isReversed: Bool = false) {
+        self.channel = channel
+        self.limit = limit
+        self.since = since
+        self.isReversed = isReversed
+    }
+}

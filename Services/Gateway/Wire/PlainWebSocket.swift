@@ -1,0 +1,60 @@
+internal import JSON
+
+/// A plain WebSocket on one channel, as written against Django Channels or FastAPI: each text frame is one JSON payload.
+///
+/// ```
+/// → {"text":"hi"}              publishes on the channel of the address
+/// ← {"text":"hi"}              a message of that channel
+/// ← {"error":"Invalid JSON format"}
+/// ```
+/// The channel stands in the address, the token in it or in the `Authorization` header, so that there are no commands.
+package struct PlainWebSocket: WireProtocol {
+    private let channel: String
+
+    package init(channel: String) { self.channel = channel }
+
+    package mutating func decode(_ frame: [UInt8]) throws(WireError) -> [ClientCommand] {
+        guard let payload = JSONText.singleLine(frame) else {
+            return [.malformed(reason: PlainWebSocket.invalidJSON, 1)]
+        }
+        return [.publish(channel: channel, payload: payload, 1)]
+    }
+
+    private static let invalidJSON = "Invalid JSON format"
+
+    package mutating func encode(_ message: ServerMessage) -> [UInt8]? {
+        switch message {
+        case .failure(let failure, _): PlainWebSocket.error(failure)
+        case .dropped(let channel, let count):
+            JSONValue.object(["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))])
+                .serialized()
+        default: nil
+        }
+    }
+
+    private static func error(_ failure: ClientFailure) -> [UInt8] {
+        let isInvalidJSON = failure == .badRequest(invalidJSON)
+        var members: JSONObject = ["error": .string(isInvalidJSON ? invalidJSON : failure.message)]
+        if let seconds = failure.retryAfterSeconds {
+            members = ["error": "Rate limit exceeded", "retry_after": .integer(Int64(seconds))]
+        }
+        return JSONValue.object(members).serialized()
+    }
+
+    package static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8] { publication.payload }
+
+    package static func closeCode(_ disconnect: Disconnect) -> Disconnect {
+        switch disconnect {
+        case .invalidToken, .authenticationRequired, .expired:
+            Disconnect(code: 4001, reason: "Authentication required")
+        case .permissionDenied: Disconnect(code: 4003, reason: "Permission denied")
+        case .slow: Disconnect(code: 4008, reason: "Too slow")
+        case .tooManyRequests: Disconnect(code: 4029, reason: "Too many messages")
+        case .shutdown: Disconnect(code: 1001, reason: "Server is leaving")
+        case .messageTooBig: Disconnect(code: 1009, reason: "Message too big")
+        case .protocolError: disconnect
+        case .badRequest: Disconnect(code: 1008, reason: "Bad request")
+        default: Disconnect(code: 1011, reason: disconnect.reason)
+        }
+    }
+}

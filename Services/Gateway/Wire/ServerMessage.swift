@@ -1,0 +1,109 @@
+package import Events
+package import JSON
+
+/// What the gateway tells one client, whatever protocol it speaks.
+package enum ServerMessage: Sendable, Equatable {
+    case connected(ConnectResult, CommandReference)
+    case subscribed(channel: String, SubscribeResult, CommandReference)
+    case unsubscribed(channel: String, CommandReference)
+    case published(CommandReference)
+    case callResult(payload: [UInt8], CommandReference)
+    case presence([ClientInfo], CommandReference)
+    case presenceStatistics(clients: Int, users: Int, CommandReference)
+    case history(publications: [Publication], position: StreamPosition, CommandReference)
+    case refreshed(ConnectionExpiry, CommandReference)
+    case pong(CommandReference)
+    case failure(ClientFailure, CommandReference)
+
+    // What no command asked for.
+    case ping
+    /// A subscription that the server made for the client.
+    case subscribedByServer(channel: String, SubscribeResult)
+    case unsubscribedByServer(channel: String, UnsubscribeReason)
+    case joined(channel: String, ClientInfo)
+    case left(channel: String, ClientInfo)
+    /// Messages of a channel were left out since the client reads too slowly.
+    case dropped(channel: String, count: Int)
+}
+
+/// When a connection's token expires.
+package enum ConnectionExpiry: Sendable, Equatable {
+    case never
+    case after(seconds: Int)
+}
+
+package struct ConnectResult: Sendable, Equatable {
+    package var client: String
+    package var version: String
+    package var expiry: ConnectionExpiry
+    /// Seconds between the server's pings.
+    package var pingInterval: Int
+    /// Subscriptions that exist from the start, by the channel's name as the client knows it.
+    package var subscriptions: [String: SubscribeResult]
+
+    package init(
+        client: String, version: String, expiry: ConnectionExpiry, pingInterval: Int,
+        subscriptions: [String: SubscribeResult] = [:]
+    ) {
+        self.client = client
+        self.version = version
+        self.expiry = expiry
+        self.pingInterval = pingInterval
+        self.subscriptions = subscriptions
+    }
+}
+
+package struct SubscribeResult: Sendable, Equatable {
+    /// How the attempt to continue from a client's position went.
+    package enum Recovery: Sendable, Equatable {
+        case notAsked
+        case recovered
+        /// Messages that the client has not seen are gone.
+        case failed
+    }
+
+    /// Where the subscription begins; nil for channels without history.
+    package var position: StreamPosition?
+    package var recovery: Recovery
+    /// What the client missed, oldest first.
+    package var publications: [Publication]
+
+    package init(
+        position: StreamPosition? = nil, recovery: Recovery = .notAsked, publications: [Publication] = []
+    ) {
+        self.position = position
+        self.recovery = recovery
+        self.publications = publications
+    }
+}
+
+/// One message of a channel, as clients get it.
+package struct Publication: Sendable, Equatable {
+    /// JSON text without line breaks.
+    package var payload: [UInt8]
+    package var event: String
+    /// Nil on channels without history.
+    package var offset: UInt64?
+    /// The client that published it; nil for backends.
+    package var publisher: ClientInfo?
+
+    package init(payload: [UInt8], event: String = "message", offset: UInt64? = nil, publisher: ClientInfo? = nil) {
+        self.payload = payload
+        self.event = event
+        self.offset = offset
+        self.publisher = publisher
+    }
+}
+
+/// Who a connection is, as presence shows it.
+package struct ClientInfo: Sendable, Hashable {
+    package var client: String
+    package var user: String
+    package var info: JSONValue?
+
+    package init(client: String, user: String, info: JSONValue? = nil) {
+        self.client = client
+        self.user = user
+        self.info = info
+    }
+}

@@ -1,0 +1,20 @@
+/// The table of protocols: one line each.
+extension WireProtocolID {
+    /// Encodes a message once for all subscribers of this protocol that call the channel `label`.
+    package func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8] {
+        switch self {
+        case .centrifugeJSON: CentrifugeJSON.encodeBroadcast(publication, label: label)
+        case .plainWebSocket: PlainWebSocket.encodeBroadcast(publication, label: label)
+        case .serverSentEvents: ServerSentEvents.encodeBroadcast(publication, label: label)
+        }
+    }
+
+    /// The close code of the protocol's own for a reason of ours.
+    package func closeCode(_ disconnect: Disconnect) -> Disconnect {
+        switch self {
+        case .centrifugeJSON: CentrifugeJSON.closeCode(disconnect)
+        case .plainWebSocket: PlainWebSocket.closeCode(disconnect)
+        case .serverSentEvents: ServerSentEvents.closeCode(disconnect)
+        }
+    }
+}
