@@ -19,6 +19,7 @@ let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
@@ -104,7 +105,7 @@ let package = Package(
         library(
             "ServiceKit", path: "Shared/ServiceKit",
             [
-                "JSON", "Events", "EventBus", "EventBusNATS", lifecycle, logging, metrics, coreMetrics,
+                "JSON", "Events", "EventBus", "EventBusNATS", lifecycle, unixSignals, logging, metrics, coreMetrics,
                 configuration,
                 yams, hummingbird, nioCore,
             ]),

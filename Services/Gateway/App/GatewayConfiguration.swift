@@ -28,7 +28,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
         SettingDefinition("gateway.token.secret", .secret, "HMAC secret of tokens (HS256, HS384, HS512)"),
         SettingDefinition("gateway.token.jwks", .string, "a JWKS file with public keys of tokens (RSA, ECDSA, EdDSA)"),
-        SettingDefinition("gateway.anonymous", .boolean, default: "false", "whether clients may connect without a token"),
+        SettingDefinition(
+            "gateway.anonymous", .boolean, default: "false", "whether clients may connect without a token"),
         SettingDefinition("gateway.api.key", .secret, "key of the server HTTP API, which is off without one"),
         SettingDefinition(
             "gateway.origins", .list, "browser origins let in, comma-separated, * for all; default: the same host"),
@@ -46,7 +47,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
             "gateway.limits.channels_per_connection", .integer, default: "128",
             "channels that a connection may be on; 0 switches the limit off"),
         SettingDefinition(
-            "gateway.limits.message_bytes", .integer, default: "65536", "the largest frame a client may send; at least 128"),
+            "gateway.limits.message_bytes", .integer, default: "65536",
+            "the largest frame a client may send; at least 128"),
         SettingDefinition(
             "gateway.limits.outbound_bytes", .integer, default: "1048576",
             "how much may wait for a client that reads slowly; 0 switches the limit off"),
@@ -97,7 +99,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         }
         if tokenSecret == nil, settings.string("gateway.token.jwks") == nil, !allowsAnonymous {
             settings.report(
-                "gateway.token.secret", "nobody could connect: set a secret, gateway.token.jwks or gateway.anonymous: true")
+                "gateway.token.secret",
+                "nobody could connect: set a secret, gateway.token.jwks or gateway.anonymous: true")
         }
         if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
         if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }

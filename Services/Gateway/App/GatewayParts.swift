@@ -19,7 +19,7 @@ struct HistoryStreams: Service {
                     guard let history = namespace.history else { continue }
                     let specification = StreamSpecification.channelHistory(
                         history, namespace: namespace.name, subjects: context.subjects)
-                    try await context.untilAvailable("the history of \(namespace.name): channels") {
+                    _ = try await context.untilAvailable("the history of \(namespace.name): channels") {
                         try await context.bus.ensureStream(specification)
                     }
                 }

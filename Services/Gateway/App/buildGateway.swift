@@ -7,6 +7,7 @@ internal import GatewayWire
 internal import Identity
 internal import JSON
 internal import Logging
+internal import NIOCore
 internal import NIOPosix
 package import ServiceKit
 package import ServiceLifecycle
@@ -43,7 +44,8 @@ package func buildGateway(
     let server = GatewayServer(
         configuration: edgeConfiguration(configuration), group: group, shards: shards,
         services: edgeServices(
-            configuration, context, EdgeServicesParts(
+            configuration, context,
+            EdgeServicesParts(
                 backend: backend, hub: hub, presence: presence, policy: policy, clock: clock, node: node,
                 verifier: verifier)),
         logger: context.logger,
@@ -84,17 +86,20 @@ private struct EdgeServicesParts {
 private func edgeServices(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, _ parts: EdgeServicesParts
 ) -> EdgeServices {
-    let issuer = configuration.tokenSecret.map { TokenIssuer(secret: $0) }
     let verifier = parts.verifier
+    var issueToken: (@Sendable (String, [String], Timestamp) -> String)?
+    if let secret = configuration.tokenSecret {
+        let issuer = TokenIssuer(secret: secret)
+        issueToken = { user, roles, expiry in issuer.issue(user: user, roles: roles, expiresAt: expiry) }
+    }
+    let bus = context.bus
+    let subjects = context.subjects
     return EdgeServices(
         backend: parts.backend, hub: parts.hub, presence: parts.presence, policy: parts.policy, clock: parts.clock,
         node: parts.node, version: context.version, allowsAnonymous: configuration.allowsAnonymous,
         verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) },
-        issueToken: issuer.map { issuer in
-            { user, roles, expiry in try issuer.issue(user: user, roles: roles, expiresAt: expiry) }
-        },
+        issueToken: issueToken,
         appendEvent: { type, data in
-            try await context.bus.append(
-                BusMessage(subject: context.subjects.event(type), payload: data.serialized()))
+            _ = try await bus.append(BusMessage(subject: subjects.event(type), payload: data.serialized()))
         })
 }

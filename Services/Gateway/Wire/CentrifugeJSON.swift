@@ -90,7 +90,8 @@ package struct CentrifugeJSON: WireProtocol {
             members.map { CentrifugeJSON.subscription($0.key, $0.value) }
         }
         let token = body["token"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
-        return ConnectCommand(token: token ?? tokenOfAddress, name: body["name"]?.stringValue, subscriptions: subscriptions ?? [])
+        return ConnectCommand(
+            token: token ?? tokenOfAddress, name: body["name"]?.stringValue, subscriptions: subscriptions ?? [])
     }
 
     private static func subscription(_ channel: String, _ body: JSONValue) -> SubscribeCommand {
@@ -155,7 +156,8 @@ package struct CentrifugeJSON: WireProtocol {
             let body: JSONValue = ["code": .integer(Int64(reason.code)), "reason": .string(reason.reason)]
             return CentrifugeJSON.push(channel, "unsubscribe", body.serialized())
         case .joined(let channel, let info):
-            return CentrifugeJSON.push(channel, "join", JSONValue.object(["info": CentrifugeJSON.info(info)]).serialized())
+            return CentrifugeJSON.push(
+                channel, "join", JSONValue.object(["info": CentrifugeJSON.info(info)]).serialized())
         case .left(let channel, let info):
             return CentrifugeJSON.push(
                 channel, "leave", JSONValue.object(["info": CentrifugeJSON.info(info)]).serialized())

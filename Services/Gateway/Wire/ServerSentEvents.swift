@@ -108,8 +108,10 @@ package struct ChannelCursor: Sendable, Equatable {
     }
 
     package var text: String {
-        positions.map { "\(SubjectToken.encode($0.label))~\(SubjectToken.encode($0.position.epoch))~\($0.position.offset)" }
-            .joined(separator: ",")
+        positions.map {
+            "\(SubjectToken.encode($0.label))~\(SubjectToken.encode($0.position.epoch))~\($0.position.offset)"
+        }
+        .joined(separator: ",")
     }
 
     package static func == (left: ChannelCursor, right: ChannelCursor) -> Bool { left.text == right.text }

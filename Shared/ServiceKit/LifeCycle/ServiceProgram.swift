@@ -1,11 +1,10 @@
 internal import CoreMetrics
-public import EventBus
 internal import EventBusNATS
 internal import Events
 internal import Foundation
 internal import Logging
-
 public import ServiceLifecycle
+internal import UnixSignals
 
 /// A service's whole life as a program: command line, configuration, logging, metrics, bus, its parts, drain, exit status.
 ///

@@ -49,7 +49,9 @@ struct UploadRoute {
 
     private func write(_ request: Request, to file: URL) async throws -> Int {
         guard FileManager.default.createFile(atPath: file.path, contents: nil, attributes: [.posixPermissions: 0o600])
-        else { throw HTTPFailure(.init(code: 507, reasonPhrase: "Insufficient Storage"), "the file could not be stored") }
+        else {
+            throw HTTPFailure(.init(code: 507, reasonPhrase: "Insufficient Storage"), "the file could not be stored")
+        }
         let handle = try FileHandle(forWritingTo: file)
         defer { try? handle.close() }
         var total = 0

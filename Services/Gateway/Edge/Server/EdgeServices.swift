@@ -15,7 +15,7 @@ package struct EdgeServices: Sendable {
     package var allowsAnonymous: Bool
     package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
     /// Makes a token; nil when the gateway has no secret to sign with.
-    package var issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) throws -> String)?
+    package var issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?
     /// Appends a business event and returns when it is stored.
     package var appendEvent: @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
 
@@ -23,7 +23,7 @@ package struct EdgeServices: Sendable {
         backend: ChannelBackend, hub: Hub, presence: PresenceService, policy: ChannelPolicy, clock: GatewayClock,
         node: String, version: String, allowsAnonymous: Bool,
         verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
-        issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) throws -> String)?,
+        issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?,
         appendEvent: @escaping @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
     ) {
         self.backend = backend

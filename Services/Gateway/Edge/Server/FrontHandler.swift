@@ -32,7 +32,8 @@ final class FrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limits.connectTimeout)) { [weak self] in
+        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limits.connectTimeout)) {
+            [weak self] in
             // Whoever opens a connection and does not finish a request in time is not waited for.
             if self?.isDecided == false { bound.value.close(promise: nil) }
         }
@@ -76,7 +77,9 @@ final class FrontHandler: ChannelInboundHandler, RemovableChannelHandler {
             let next = newline + 1
             guard next < view.endIndex else { return nil }
             if view[next] == 0x0A { return next + 1 - view.startIndex }
-            if view[next] == 0x0D, next + 1 < view.endIndex, view[next + 1] == 0x0A { return next + 2 - view.startIndex }
+            if view[next] == 0x0D, next + 1 < view.endIndex, view[next + 1] == 0x0A {
+                return next + 2 - view.startIndex
+            }
             index = next
         }
         return nil

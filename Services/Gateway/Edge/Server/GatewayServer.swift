@@ -60,7 +60,8 @@ package struct GatewayServer: Service {
     package func run() async throws {
         let ticks = shards.startTicking()
         defer { for tick in ticks { tick.cancel() } }
-        let router = HTTPRoutes(configuration: configuration, shards: shards, services: services, logger: logger).router()
+        let router = HTTPRoutes(configuration: configuration, shards: shards, services: services, logger: logger)
+            .router()
         let routes = SocketRoutes(
             shards: shards, origins: configuration.origins, limits: configuration.limits,
             offersEcho: configuration.offersEcho)

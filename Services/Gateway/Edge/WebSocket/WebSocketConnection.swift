@@ -124,7 +124,8 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
 
     func write(_ bytes: [UInt8]) {
         guard let context, state == .open else { return }
-        context.write(wrapOutboundOut(WebSocketFrameWriter.frame(.text, bytes, context.channel.allocator)), promise: nil)
+        context.write(
+            wrapOutboundOut(WebSocketFrameWriter.frame(.text, bytes, context.channel.allocator)), promise: nil)
     }
 
     /// The frame is made for the first connection and shared by all others.

@@ -76,7 +76,8 @@ package struct NamespaceParser {
             let names = roles.compactMap(\.stringValue)
             if names.count == roles.count, !names.isEmpty { return .roles(names) }
         }
-        problems.append((place, "one of \(words.keys.sorted().joined(separator: ", ")) or { roles: [...] } is expected"))
+        problems.append(
+            (place, "one of \(words.keys.sorted().joined(separator: ", ")) or { roles: [...] } is expected"))
         return nil
     }
 

@@ -215,7 +215,8 @@ package struct Session: Sendable {
     }
 
     private func admit(_ command: SubscribeCommand) -> Result<SessionAction, ClientFailure> {
-        guard let channel = try? ChannelName(command.channel), let namespace = rules.policy.namespaces[channel.namespace]
+        guard let channel = try? ChannelName(command.channel),
+            let namespace = rules.policy.namespaces[channel.namespace]
         else { return .failure(.unknownChannel) }
         guard entries[channel] == nil else { return .failure(.alreadySubscribed) }
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .failure(.limitExceeded) }

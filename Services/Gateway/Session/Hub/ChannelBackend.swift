@@ -124,7 +124,8 @@ package struct ChannelBackend: Sendable {
 
     private static func failure(_ error: BusError, _ message: String) -> ClientFailure {
         switch error.code {
-        case .payloadTooLarge: ClientFailure(code: ClientFailure.limitExceeded.code, message: "the message is too large")
+        case .payloadTooLarge:
+            ClientFailure(code: ClientFailure.limitExceeded.code, message: "the message is too large")
         case .conflict, .invalidArgument: .badRequest(message)
         default: .unavailable(message)
         }

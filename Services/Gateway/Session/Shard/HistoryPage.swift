@@ -16,7 +16,8 @@ struct HistoryPage {
             guard since.epoch.isEmpty || since.epoch == history.position.epoch else {
                 return .failure(.unrecoverablePosition, reference)
             }
-            messages = command.isReversed
+            messages =
+                command.isReversed
                 ? messages.filter { $0.sequence < since.offset } : messages.filter { $0.sequence > since.offset }
         }
         if command.isReversed { messages.reverse() }

@@ -54,7 +54,8 @@ extension Shard {
         environment.logger.debug(
             "closing a connection",
             metadata: [
-                "connection.client": "\(connection.session.client)", "connection.user": "\(connection.session.identity.user ?? "")",
+                "connection.client": "\(connection.session.client)",
+                "connection.user": "\(connection.session.identity.user ?? "")",
                 "close.code": "\(disconnect.code)", "close.reason": "\(disconnect.reason)",
             ])
     }

@@ -24,7 +24,9 @@ extension Shard {
         let limit = environment.rules.limits.outboundBytes
         if limit > 0 {
             let waiting = connection.transport.outstandingBytes
-            if subscription.backlog != nil || (subscription.channel.namespace.slow != .disconnect && waiting > limit / 2) {
+            if subscription.backlog != nil
+                || (subscription.channel.namespace.slow != .disconnect && waiting > limit / 2)
+            {
                 keep(message, subscription)
                 return false
             }
