@@ -45,8 +45,7 @@ public final class NATSEventBus: EventBus {
         case .lameDuck: logger.info("the NATS server is about to leave")
         case .refused(let error):
             logger.warning("the NATS server refused something", metadata: ["error": "\(error)"])
-        case .closed(nil): logger.debug("closed the connection to NATS")
-        case .closed(let error?): logger.error("the connection to NATS ended", metadata: ["error": "\(error)"])
+        case .closed: logger.debug("closed the connection to NATS")
         }
     }
 

@@ -24,6 +24,11 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
         var dropped: UInt64 = 0
         var isFinished = false
         var waiting: CheckedContinuation<Void, Never>?
+
+        mutating func takeDropped() -> UInt64 {
+            defer { dropped = 0 }
+            return dropped
+        }
     }
 
     private let limit: Int
@@ -64,6 +69,7 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
     func next() async -> Item? {
         while true {
             let (item, isOver) = state.withLock { state -> (Item?, Bool) in
+                if policy == .resume, state.dropped > 0 { return (.dropped(state.takeDropped()), false) }
                 if state.head < state.elements.count {
                     let element = state.elements[state.head]
                     state.head += 1
@@ -73,11 +79,7 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
                     }
                     return (.element(element), false)
                 }
-                if state.dropped > 0 {
-                    let dropped = state.dropped
-                    state.dropped = 0
-                    return (.dropped(dropped), false)
-                }
+                if state.dropped > 0 { return (.dropped(state.takeDropped()), false) }
                 return (nil, state.isFinished)
             }
             if let item { return item }

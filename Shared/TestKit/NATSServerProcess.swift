@@ -71,11 +71,32 @@ public final class NATSServerProcess: Sendable {
     /// Lets it end in order (SIGTERM), and returns when it is gone. It can be started again.
     public func shutDown() async { await end(SIGTERM) }
 
-    /// Freezes it (SIGSTOP): connections stay open and nothing is answered.
-    public func suspend() { signal(SIGSTOP) }
+    /// Freezes it (SIGSTOP): connections stay open and nothing is answered. Returns when all of its threads stand.
+    public func suspend() async {
+        signal(SIGSTOP)
+        while isRunningNow { await Task.yield() }
+    }
+
+    /// Whether the kernel says that it is neither stopped nor gone.
+    private var isRunningNow: Bool {
+        guard let identifier = process.withLock({ $0?.processIdentifier }),
+            let threads = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(identifier)/task")
+        else { return false }
+        return threads.contains { thread in
+            let status = try? String(contentsOfFile: "/proc/\(identifier)/task/\(thread)/stat", encoding: .utf8)
+            // The state follows the name, which stands in parentheses.
+            return status?.split(separator: ")").last?.trimmingPrefix(" ").first != "T"
+        }
+    }
 
     /// Lets a frozen server go on.
     public func resume() { signal(SIGCONT) }
+
+    /// Gives the running server other lines of configuration (SIGHUP).
+    public func reload(configuration: String) throws {
+        try Data(configuration.utf8).write(to: folder.appendingPathComponent("nats.conf"), options: .atomic)
+        signal(SIGHUP)
+    }
 
     /// Starts a server that was ended, on the same port and store.
     public func restart() async throws {

@@ -2,40 +2,17 @@ internal import CNats
 internal import Dispatch
 internal import Synchronization
 
-/// What the threads of libnats and the callers of a connection share: its state, its subscriptions, who waits for what.
-///
-/// Everything is decided under one lock and done after it is released.
+/// What the threads of libnats and the callers of a connection share: where it stands, its subscriptions, who waits for
+/// what. Everything is decided under one lock and done after it is released.
 final class ConnectionCore: Sendable {
-    typealias Completion = @Sendable (Result<NATSMessage, NATSError>) -> Void
-
     let options: NATSConnectionOptions
     /// The beginning of every subject on which this connection expects answers. Nobody else knows it.
     let inbox: String
-    private let replyPrefix: String
-    private let state = Mutex(State())
-    private let timer = Mutex<DeadlineTimer?>(nil)
-
-    private enum Phase {
-        /// No server can be reached now; libnats tries.
-        case disconnected
-        case connected
-        /// The owner is closing it; nothing new is accepted.
-        case closing
-        case closed
-    }
-
-    private struct State {
-        var phase = Phase.disconnected
-        var handle: ConnectionHandle?
-        var requests = RequestTable<Completion>()
-        var armedDeadline: ContinuousClock.Instant?
-        var subscriptions: [ObjectIdentifier: NATSSubscription] = [:]
-        /// By libnats's address.
-        var subscriptionsByAddress: [UInt: NATSSubscription] = [:]
-        var listeners: [UInt64: AsyncStream<NATSConnectionEvent>.Continuation] = [:]
-        var lastListener: UInt64 = 0
-        var whenClosed: [@Sendable () -> Void] = []
-    }
+    let replyPrefix: String
+    let state = Mutex(ConnectionState())
+    let timer = Mutex<DeadlineTimer?>(nil)
+    /// Attempts to connect block, so they have a thread of their own.
+    private let attempts = DispatchQueue(label: "nats.connect")
 
     init(options: NATSConnectionOptions, inboxToken: String) {
         self.options = options
@@ -43,34 +20,95 @@ final class ConnectionCore: Sendable {
         replyPrefix = "\(inbox).r."
     }
 
-    /// Begins to connect. The timer refers to this object, so it cannot be made in `init`.
+    /// Makes the first attempt to connect, and lets others follow.
+    /// - Throws: if trying again will not help.
     func open() throws(NATSError) {
         timer.withLock { $0 = DeadlineTimer { [weak self] in self?.expireRequests() } }
-        let handle = try ConnectionHandle.open(options, core: self)
-        state.withLock { $0.handle = handle }
         _ = try subscribe("\(replyPrefix)*", queue: nil) { [weak self] in self?.answered($0) }
-    }
-
-    // MARK: Connection
-
-    var isConnected: Bool { state.withLock { $0.phase == .connected } }
-
-    /// libnats's connection for one call.
-    func handle() throws(NATSError) -> ConnectionHandle {
-        let handle: ConnectionHandle? = state.withLock {
-            switch $0.phase {
-            case .connected, .disconnected: $0.handle
-            case .closing, .closed: nil
+        do throws(NATSError) {
+            establish(try ConnectionLink.open(options, core: self))
+        } catch {
+            switch error.code {
+            case .invalidArgument, .failed:
+                finish()
+                throw error
+            default:
+                if error.code == .permission { emit(.refused(error)) }
+                attemptLater(1, after: error)
             }
         }
-        guard let handle else { throw .closed }
-        return handle
     }
 
-    func connected() {
+    /// Whether a server can be reached now.
+    var isConnected: Bool {
+        state.withLock { state in
+            if case .connected = state.phase { true } else { false }
+        }
+    }
+
+    // MARK: Connecting
+
+    private func attemptLater(_ number: Int, after lastError: NATSError?) {
+        let delay = options.reconnectDelay(attempt: number, random: Double.random(in: 0..<1))
+        attempts.asyncAfter(deadline: .now() + .milliseconds(Int(clamping: delay.wholeMilliseconds))) { [weak self] in
+            self?.attempt(number, lastError: lastError)
+        }
+    }
+
+    private func attempt(_ number: Int, lastError: NATSError?) {
+        guard !state.withLock({ $0.isOver }) else { return }
+        do throws(NATSError) {
+            establish(try ConnectionLink.open(options, core: self))
+        } catch {
+            // Told once, not with every attempt.
+            if error.code != .notConnected, error != lastError { emit(.refused(error)) }
+            attemptLater(number + 1, after: error)
+        }
+    }
+
+    /// Takes a new link into use: first every subscription is made on it, then what waits is sent.
+    private func establish(_ link: ConnectionLink) {
+        let subscriptions: [NATSSubscription]? = state.withLock { state in
+            guard case .connecting = state.phase else { return nil }
+            state.preparing = link
+            return Array(state.subscriptions.values)
+        }
+        guard let subscriptions else { return }
+        do throws(NATSError) {
+            for subscription in subscriptions { try subscription.attach(to: link, options) }
+        } catch {
+            return ended(link, lastError: error)
+        }
+        while let kept = state.withLock({ state in
+            guard case .connecting = state.phase, !link.isClosed else { return [ConnectionState.Kept]?.none }
+            return state.takeBacklogOrFinish(preparing: link)
+        }) {
+            for kept in kept {
+                do throws(NATSError) {
+                    try link.send(kept.message, replyTo: kept.replyTo)
+                } catch {
+                    emit(.refused(error))
+                }
+            }
+        }
+        guard !link.isClosed else {
+            ended(link, lastError: nil)
+            return
+        }
+        emit(.connected)
+        // What libnats called back meanwhile found the link not yet in use.
+        if !link.isConnected {
+            disconnected()
+            if link.isConnected { reconnected() }
+        }
+    }
+
+    // MARK: From libnats's threads
+
+    func reconnected() {
         let isNews = state.withLock { state in
-            guard state.phase == .disconnected else { return false }
-            state.phase = .connected
+            guard case .reconnecting(let link) = state.phase else { return false }
+            state.phase = .connected(link)
             return true
         }
         if isNews { emit(.connected) }
@@ -78,76 +116,130 @@ final class ConnectionCore: Sendable {
 
     /// An answer to what was sent before cannot be expected any more, so nobody goes on waiting for one.
     func disconnected() {
-        let (isNews, orphans) = state.withLock { state in
-            guard state.phase == .connected else { return (false, [Completion]()) }
-            state.phase = .disconnected
-            return (true, state.requests.removeAll())
+        let orphans: [ConnectionState.Completion]? = state.withLock { state in
+            guard case .connected(let link) = state.phase else { return nil }
+            state.phase = .reconnecting(link)
+            return state.requests.removeAll()
         }
+        guard let orphans else { return }
         for orphan in orphans { orphan(.failure(.notConnected)) }
-        if isNews { emit(.disconnected) }
+        emit(.disconnected)
     }
 
-    /// The end of libnats's connection.
+    /// libnats has given up on a link, or was told to close it.
     func closed(lastError: NATSError?) {
-        let (isExpected, orphans, subscriptions, waiting) = state.withLock { state in
-            let isExpected = state.phase == .closing
-            state.phase = .closed
-            state.handle = nil
-            state.subscriptionsByAddress = [:]
-            let subscriptions = state.subscriptions.values
-            state.subscriptions = [:]
-            let waiting = state.whenClosed
-            state.whenClosed = []
-            return (isExpected, state.requests.removeAll(), Array(subscriptions), waiting)
+        let isClosing = state.withLock { state in
+            if case .closing = state.phase { true } else { false }
         }
-        for orphan in orphans { orphan(.failure(.closed)) }
-        for subscription in subscriptions { subscription.cancel() }
-        emit(.closed(unexpectedly: isExpected ? nil : lastError ?? NATSError(.failed, "the connection ended")))
-        let listeners = state.withLock { state in
-            let listeners = Array(state.listeners.values)
-            state.listeners = [:]
-            return listeners
+        if isClosing { return finish() }
+        let link = state.withLock { state -> ConnectionLink? in
+            switch state.phase {
+            case .connected(let link), .reconnecting(let link): link
+            case .connecting, .closing, .closed: nil
+            }
         }
-        for listener in listeners { listener.finish() }
-        timer.withLock { $0 = nil }
-        for action in waiting { action() }
+        // One that is still prepared is seen to by whoever prepares it.
+        if let link, link.isClosed { ended(link, lastError: lastError) }
     }
+
+    /// Gives up a link and begins to make another.
+    private func ended(_ link: ConnectionLink, lastError: NATSError?) {
+        let (wasConnected, orphans, subscriptions) = state.withLock {
+            state -> (Bool, [ConnectionState.Completion], [NATSSubscription]?) in
+            var wasConnected = false
+            switch state.phase {
+            case .connected(let current):
+                guard current === link else { return (false, [], nil) }
+                wasConnected = true
+            case .reconnecting(let current): guard current === link else { return (false, [], nil) }
+            case .connecting: guard state.preparing === link else { return (false, [], nil) }
+            case .closing, .closed: return (false, [], nil)
+            }
+            state.phase = .connecting
+            state.preparing = nil
+            return (wasConnected, state.requests.removeAll(), Array(state.subscriptions.values))
+        }
+        guard let subscriptions else { return }
+        for orphan in orphans { orphan(.failure(.notConnected)) }
+        for subscription in subscriptions { subscription.detach() }
+        if let lastError, lastError.code != .notConnected { emit(.refused(lastError)) }
+        if wasConnected { emit(.disconnected) }
+        attemptLater(1, after: lastError)
+    }
+
+    // MARK: Closing
 
     /// Begins to close: delivers what is buffered, for at most `timeout`. Calls `action` when all is over.
     func close(timeout: Duration, then action: @escaping @Sendable () -> Void) {
-        let (begins, wasConnected, handle, orphans) = state.withLock { state in
-            guard state.phase != .closed else { return (false, false, ConnectionHandle?.none, [Completion]()) }
-            state.whenClosed.append(action)
-            guard state.phase != .closing else { return (true, false, nil, []) }
-            let wasConnected = state.phase == .connected
-            state.phase = .closing
-            return (true, wasConnected, state.handle, state.requests.removeAll())
+        enum Step {
+            case nothing
+            case wait
+            case finish
+            case end(ConnectionLink, isConnected: Bool)
         }
-        guard begins else { return action() }
-        for orphan in orphans { orphan(.failure(.closed)) }
-        guard let handle else { return }
-        DispatchQueue(label: "nats.close").async { [self] in
-            let isDraining =
-                wasConnected && timeout > .zero
-                && natsConnection_DrainTimeout(handle.pointer, timeout.wholeMilliseconds) == NATS_OK
-            if isDraining {
-                let closed = DispatchSemaphore(value: 0)
-                whenClosed { closed.signal() }
-                // A little longer than libnats waits itself.
-                let limit = Int(clamping: timeout.wholeMilliseconds &+ 500)
-                if closed.wait(timeout: .now() + .milliseconds(limit)) == .success { return }
+        let (step, orphans) = state.withLock { state -> (Step, [ConnectionState.Completion]) in
+            let step: Step
+            switch state.phase {
+            case .closed: return (.nothing, [])
+            case .closing:
+                state.whenClosed.append(action)
+                return (.wait, [])
+            case .connecting: step = .finish
+            case .connected(let link): step = .end(link, isConnected: true)
+            case .reconnecting(let link): step = .end(link, isConnected: false)
             }
-            natsConnection_Close(handle.pointer)
+            state.whenClosed.append(action)
+            if case .end(let link, _) = step { state.phase = .closing(link) } else { state.phase = .closing(nil) }
+            return (step, state.requests.removeAll())
+        }
+        for orphan in orphans { orphan(.failure(.closed)) }
+        switch step {
+        case .nothing: action()
+        case .wait: return
+        case .finish: finish()
+        case .end(let link, let isConnected):
+            DispatchQueue(label: "nats.close").async { [self] in
+                end(link, draining: isConnected && timeout > .zero ? timeout : nil)
+            }
         }
     }
 
-    private func whenClosed(_ action: @escaping @Sendable () -> Void) {
-        let isClosed = state.withLock { state in
-            guard state.phase != .closed else { return true }
-            state.whenClosed.append(action)
-            return false
+    private func end(_ link: ConnectionLink, draining timeout: Duration?) {
+        if let timeout, natsConnection_DrainTimeout(link.pointer, timeout.wholeMilliseconds) == NATS_OK {
+            let closed = DispatchSemaphore(value: 0)
+            let isClosed = state.withLock { state in
+                if case .closed = state.phase { return true }
+                state.whenClosed.append { closed.signal() }
+                return false
+            }
+            // A little longer than libnats waits itself.
+            let limit = Int(clamping: timeout.wholeMilliseconds.addingReportingOverflow(500).partialValue)
+            if isClosed || closed.wait(timeout: .now() + .milliseconds(limit)) == .success { return }
         }
-        if isClosed { action() }
+        natsConnection_Close(link.pointer)
+    }
+
+    /// The end: nothing happens after it.
+    private func finish() {
+        let (orphans, subscriptions, actions, listeners) = state.withLock { state in
+            state.phase = .closed
+            state.preparing = nil
+            let subscriptions = Array(state.subscriptions.values)
+            state.subscriptions = [:]
+            let actions = state.whenClosed
+            state.whenClosed = []
+            let listeners = Array(state.listeners.values)
+            state.listeners = [:]
+            return (state.requests.removeAll(), subscriptions, actions, listeners)
+        }
+        for orphan in orphans { orphan(.failure(.closed)) }
+        for subscription in subscriptions { subscription.cancel() }
+        for listener in listeners {
+            listener.yield(.closed)
+            listener.finish()
+        }
+        timer.withLock { $0 = nil }
+        for action in actions { action() }
     }
 
     // MARK: Events
@@ -156,7 +248,7 @@ final class ConnectionCore: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: NATSConnectionEvent.self, bufferingPolicy: .bufferingNewest(256))
         let number: UInt64? = state.withLock { state in
-            guard state.phase != .closed else { return nil }
+            if case .closed = state.phase { return nil }
             state.lastListener += 1
             state.listeners[state.lastListener] = continuation
             return state.lastListener
@@ -174,103 +266,5 @@ final class ConnectionCore: Sendable {
     func emit(_ event: NATSConnectionEvent) {
         let listeners = state.withLock { Array($0.listeners.values) }
         for listener in listeners { listener.yield(event) }
-    }
-
-    // MARK: Subscriptions
-
-    func subscribe(
-        _ subject: String, queue: String?, deliver: @escaping @Sendable (NATSMessage) -> Void
-    ) throws(NATSError) -> NATSSubscription {
-        let subscription = NATSSubscription(subject: subject, queue: queue, deliver: deliver) {
-            [weak self] subject, count in self?.emit(.slowConsumer(subject: subject, dropped: count))
-        }
-        let connection = try handle()
-        let address = try subscription.attach(
-            to: connection.pointer, pendingMessages: options.pendingMessages, pendingBytes: options.pendingBytes)
-        let isOpen = state.withLock { state in
-            guard state.phase != .closed else { return false }
-            state.subscriptions[ObjectIdentifier(subscription)] = subscription
-            if let address { state.subscriptionsByAddress[address] = subscription }
-            return true
-        }
-        guard isOpen else {
-            subscription.cancel()
-            throw .closed
-        }
-        subscription.whenEnded { [weak self, weak subscription] in
-            guard let self, let subscription else { return }
-            self.state.withLock { state in
-                state.subscriptions[ObjectIdentifier(subscription)] = nil
-                if let address { state.subscriptionsByAddress[address] = nil }
-            }
-        }
-        return subscription
-    }
-
-    func overflowed(_ handle: OpaquePointer) {
-        let address = UInt(bitPattern: handle)
-        state.withLock { $0.subscriptionsByAddress[address] }?.overflowed(handle)
-    }
-
-    // MARK: Requests
-
-    /// Makes room for one answer.
-    func reserveRequest() throws(NATSError) -> UInt64 {
-        let reserved: Result<UInt64, NATSError> = state.withLock {
-            switch $0.phase {
-            case .connected: .success($0.requests.reserve())
-            case .disconnected: .failure(.notConnected)
-            case .closing, .closed: .failure(.closed)
-            }
-        }
-        return try reserved.get()
-    }
-
-    /// Where the answer to a request goes.
-    func replySubject(_ token: UInt64) -> String { "\(replyPrefix)\(token)" }
-
-    /// Calls `completion` once: with the answer, or with the error that ends the waiting.
-    func wait(_ token: UInt64, until deadline: ContinuousClock.Instant, _ completion: @escaping Completion) {
-        let (isWaiting, mustArm) = state.withLock { state in
-            guard state.requests.wait(token, completion, until: deadline) else { return (false, false) }
-            guard state.armedDeadline.map({ deadline < $0 }) ?? true else { return (true, false) }
-            state.armedDeadline = deadline
-            return (true, true)
-        }
-        guard isWaiting else { return completion(.failure(.cancelled)) }
-        if mustArm { timer.withLock { $0?.set(deadline) } }
-    }
-
-    func complete(_ token: UInt64, _ result: Result<NATSMessage, NATSError>) {
-        state.withLock { $0.requests.remove(token) }?(result)
-    }
-
-    func cancel(_ token: UInt64) {
-        state.withLock { $0.requests.abandon(token) }?(.failure(.cancelled))
-    }
-
-    /// Ends a request whose answer came another way.
-    func forget(_ token: UInt64) {
-        _ = state.withLock { $0.requests.remove(token) }
-    }
-
-    private func answered(_ message: NATSMessage) {
-        guard let token = UInt64(message.subject.dropFirst(replyPrefix.count)) else { return }
-        if message.status == 503 {
-            complete(token, .failure(NATSError(.noResponders, "nobody answers requests on this subject")))
-        } else {
-            complete(token, .success(message))
-        }
-    }
-
-    private func expireRequests() {
-        let now = ContinuousClock.now
-        let (expired, next) = state.withLock { state in
-            let expired = state.requests.expire(now: now)
-            state.armedDeadline = state.requests.nextDeadline
-            return (expired, state.armedDeadline)
-        }
-        if let next { timer.withLock { $0?.set(next) } }
-        for waiter in expired { waiter(.failure(NATSError(.timeout, "no answer came in time"))) }
     }
 }

@@ -1,4 +1,4 @@
-internal import CNats
+internal import Glibc
 
 /// A connection to NATS that lasts: it is made again for ever when it is lost, and subscriptions with it.
 ///
@@ -7,12 +7,16 @@ internal import CNats
 public final class NATSConnection: Sendable {
     let core: ConnectionCore
 
-    /// The largest message while no server has said what it takes.
-    private static let assumedMaximumPayload: Int64 = 1 << 20
-
     /// Begins to connect; the first attempt is made before this returns, further ones in the background.
     /// - Throws: only for what trying again will not mend: a malformed URL, an unreadable credentials file.
     public init(_ options: NATSConnectionOptions) throws(NATSError) {
+        if let path = options.credentials {
+            // libnats would notice only once it has found a server.
+            guard let file = fopen(path, "r") else {
+                throw NATSError(.invalidArgument, "the credentials file \(path) cannot be read")
+            }
+            fclose(file)
+        }
         let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
         let token = (0..<22).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
         core = ConnectionCore(options: options, inboxToken: String(decoding: token, as: UTF8.self))
@@ -33,7 +37,7 @@ public final class NATSConnection: Sendable {
     /// - Throws: `notConnected` when the buffer for that time is full, `payloadTooLarge`, `invalidArgument`, `closed`.
     public func publish(_ message: NATSMessage) throws(NATSError) {
         if let replyTo = message.replyTo { try NATSSyntax.checkSubject(replyTo, allowsWildcards: false) }
-        try send(message, replyTo: message.replyTo)
+        try core.send(message, replyTo: message.replyTo)
     }
 
     /// Calls `onMessage` for every message on `subject`, one at a time, in order. With `queue`, each message goes to one
@@ -69,11 +73,11 @@ public final class NATSConnection: Sendable {
 
     /// Sends a request now and calls `completion` once, on any thread, with the answer or the error.
     func begin(
-        _ message: NATSMessage, token: UInt64, timeout: Duration, completion: @escaping ConnectionCore.Completion
+        _ message: NATSMessage, token: UInt64, timeout: Duration, completion: @escaping ConnectionState.Completion
     ) {
         core.wait(token, until: .now + timeout, completion)
         do throws(NATSError) {
-            try send(message, replyTo: core.replySubject(token))
+            try core.send(message, replyTo: core.replySubject(token))
         } catch {
             core.complete(token, .failure(error))
         }
@@ -100,36 +104,6 @@ public final class NATSConnection: Sendable {
     public func close(timeout: Duration) async {
         await withCheckedContinuation { continuation in
             core.close(timeout: timeout) { continuation.resume() }
-        }
-    }
-
-    // MARK: Sending
-
-    func send(_ message: NATSMessage, replyTo: String?) throws(NATSError) {
-        try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-        let connection = try core.handle()
-        let announced = natsConnection_GetMaxPayload(connection.pointer)
-        let maximum = announced > 0 ? announced : NATSConnection.assumedMaximumPayload
-        guard message.payload.count + message.headers.encodedLength <= maximum else {
-            throw NATSError(
-                .payloadTooLarge, "the message is larger than the \(maximum) bytes that the server takes (max_payload)")
-        }
-        if message.headers.isEmpty {
-            let status = message.payload.withUnsafeBytes { bytes in
-                let length = Int32(clamping: bytes.count)
-                return if let replyTo {
-                    natsConnection_PublishRequest(
-                        connection.pointer, message.subject, replyTo, bytes.baseAddress, length)
-                } else {
-                    natsConnection_Publish(connection.pointer, message.subject, bytes.baseAddress, length)
-                }
-            }
-            try check(status, "natsConnection_Publish")
-        } else {
-            try NATSSyntax.checkHeaders(message.headers)
-            try message.withCMessage(replyTo: replyTo) { pointer throws(NATSError) in
-                try check(natsConnection_PublishMsg(connection.pointer, pointer), "natsConnection_PublishMsg")
-            }
         }
     }
 }

@@ -7,8 +7,8 @@ public enum NATSConnectionEvent: Sendable, Equatable {
     case slowConsumer(subject: String, dropped: UInt64)
     /// The server is about to leave and asks its clients to go elsewhere.
     case lameDuck
-    /// The server refused something that was sent before, for instance a subject this user may not use.
+    /// A server refused something that was sent before, for instance a subject this user may not use, or this user.
     case refused(NATSError)
-    /// The end. `unexpectedly` carries why, unless the owner closed the connection.
-    case closed(unexpectedly: NATSError?)
+    /// The end, asked for by the owner.
+    case closed
 }

@@ -1,4 +1,5 @@
 internal import CNats
+internal import Synchronization
 
 extension NATSConnectionOptions {
     /// Hands libnats's form of these options to `body`. `closure` is what every callback gets.
@@ -33,10 +34,7 @@ extension NATSConnectionOptions {
         try check(natsOptions_UseGlobalMessageDelivery(options, true), "natsOptions_UseGlobalMessageDelivery")
         try check(natsOptions_SetSendAsap(options, sending == .immediately), "natsOptions_SetSendAsap")
 
-        try check(
-            natsOptions_SetRetryOnFailedConnect(options, true, connected, closure),
-            "natsOptions_SetRetryOnFailedConnect")
-        try check(natsOptions_SetReconnectedCB(options, connected, closure), "natsOptions_SetReconnectedCB")
+        try check(natsOptions_SetReconnectedCB(options, reconnected, closure), "natsOptions_SetReconnectedCB")
         try check(natsOptions_SetDisconnectedCB(options, disconnected, closure), "natsOptions_SetDisconnectedCB")
         try check(natsOptions_SetClosedCB(options, closed, closure), "natsOptions_SetClosedCB")
         try check(natsOptions_SetLameDuckModeCB(options, lameDuck, closure), "natsOptions_SetLameDuckModeCB")
@@ -59,36 +57,35 @@ extension NATSConnectionOptions {
     }
 }
 
-// The callbacks run on threads of libnats. Each gets the core unretained: libnats holds one reference to it from
-// connecting until `closed`, which is the last to be called.
+// The callbacks run on threads of libnats.
 
-private func core(_ closure: UnsafeMutableRawPointer?) -> ConnectionCore? {
-    closure.map { Unmanaged<ConnectionCore>.fromOpaque($0).takeUnretainedValue() }
-}
+private let reconnected: natsConnectionHandler = { _, closure in LinkCallbacks.from(closure)?.core.reconnected() }
 
-private let connected: natsConnectionHandler = { _, closure in core(closure)?.connected() }
+private let disconnected: natsConnectionHandler = { _, closure in LinkCallbacks.from(closure)?.core.disconnected() }
 
-private let disconnected: natsConnectionHandler = { _, closure in core(closure)?.disconnected() }
+private let lameDuck: natsConnectionHandler = { _, closure in LinkCallbacks.from(closure)?.core.emit(.lameDuck) }
 
-private let lameDuck: natsConnectionHandler = { _, closure in core(closure)?.emit(.lameDuck) }
-
+/// The last callback: libnats's reference is given up.
 private let closed: natsConnectionHandler = { connection, closure in
     guard let closure else { return }
-    let core = Unmanaged<ConnectionCore>.fromOpaque(closure).takeRetainedValue()
+    let callbacks = Unmanaged<LinkCallbacks>.fromOpaque(closure).takeRetainedValue()
+    callbacks.isClosed.store(true, ordering: .releasing)
     var text: UnsafePointer<CChar>?
     let status = connection.map { natsConnection_GetLastError($0, &text) } ?? NATS_OK
-    core.closed(lastError: status == NATS_OK ? nil : NATSError(status, during: "the connection ended"))
+    callbacks.core.closed(lastError: status == NATS_OK ? nil : NATSError(status, during: "the connection ended"))
 }
 
 private let errorOccurred: natsErrHandler = { _, subscription, status, closure in
+    guard let core = LinkCallbacks.from(closure)?.core else { return }
     if status == NATS_SLOW_CONSUMER, let subscription {
-        core(closure)?.overflowed(subscription)
+        core.overflowed(subscription)
     } else {
-        core(closure)?.emit(.refused(NATSError(status, during: "the server answered")))
+        core.emit(.refused(NATSError(status, during: "the server answered")))
     }
 }
 
 private let chooseReconnectDelay: natsCustomReconnectDelayHandler = { _, attempt, closure in
     let random = Double.random(in: 0..<1)
-    return core(closure)?.options.reconnectDelay(attempt: Int(attempt), random: random).wholeMilliseconds ?? 1000
+    let options = LinkCallbacks.from(closure)?.core.options
+    return options?.reconnectDelay(attempt: Int(attempt), random: random).wholeMilliseconds ?? 1000
 }

@@ -13,10 +13,24 @@ public final class NATSSubscription: Sendable {
     /// Set while messages may have been dropped that were not reported yet; read for each message.
     private let isOverflowing = Atomic(false)
 
+    /// libnats's subscription. `@unchecked`: libnats locks it itself, and it is freed by whoever takes it out of the state.
+    private struct Handle: @unchecked Sendable {
+        let pointer: OpaquePointer
+        func destroy() { natsSubscription_Destroy(pointer) }
+
+        /// How many messages were dropped in all, and how many wait; nil if it was ended.
+        var counts: (dropped: UInt64, waiting: Int32)? {
+            var dropped: Int64 = 0
+            var waiting: Int32 = 0
+            guard natsSubscription_GetDropped(pointer, &dropped) == NATS_OK,
+                natsSubscription_GetPending(pointer, &waiting, nil) == NATS_OK
+            else { return nil }
+            return (UInt64(clamping: dropped), waiting)
+        }
+    }
+
     private struct State {
-        /// libnats's subscription. `@unchecked` sharing is right: libnats locks it itself, and it is freed under this
-        /// lock, by whoever takes it out.
-        nonisolated(unsafe) var handle: OpaquePointer?
+        var handle: Handle?
         var isCancelled = false
         var reportedDrops: UInt64 = 0
         var lastReport: ContinuousClock.Instant?
@@ -38,7 +52,7 @@ public final class NATSSubscription: Sendable {
             state.isCancelled = true
             return state.handle.take()
         }
-        if let handle { natsSubscription_Destroy(handle) }
+        handle?.destroy()
         let actions = endings.withLock { endings in
             let actions = endings
             endings = []
@@ -56,37 +70,43 @@ public final class NATSSubscription: Sendable {
         if hasEnded { action() }
     }
 
-    /// Subscribes on `connection`. libnats owns a reference to this object from here until it says that the last message
-    /// was delivered, since its thread may be in the callback after the subscription was ended.
-    /// - Returns: libnats's address for it, to recognise it by; nil if it was cancelled meanwhile.
-    func attach(
-        to connection: OpaquePointer, pendingMessages: Int, pendingBytes: Int
-    ) throws(NATSError) -> UInt? {
+    /// Subscribes on a link. libnats owns a reference to this object from here until it says that the last message was
+    /// delivered, since its thread may be in the callback after the subscription was ended.
+    func attach(to link: ConnectionLink, _ options: NATSConnectionOptions) throws(NATSError) {
         let reference = Unmanaged.passRetained(self).toOpaque()
         var created: OpaquePointer?
         let status =
             if let queue {
-                natsConnection_QueueSubscribe(&created, connection, subject, queue, messageArrived, reference)
+                natsConnection_QueueSubscribe(&created, link.pointer, subject, queue, messageArrived, reference)
             } else {
-                natsConnection_Subscribe(&created, connection, subject, messageArrived, reference)
+                natsConnection_Subscribe(&created, link.pointer, subject, messageArrived, reference)
             }
         guard status == NATS_OK, let created else {
             Unmanaged<NATSSubscription>.fromOpaque(reference).release()
             throw NATSError(status, during: "natsConnection_Subscribe")
         }
         _ = natsSubscription_SetOnCompleteCB(created, subscriptionCompleted, reference)
-        _ = natsSubscription_SetPendingLimits(created, Int32(clamping: pendingMessages), Int32(clamping: pendingBytes))
-        nonisolated(unsafe) let handle = created
-        let isCancelled = state.withLock { state in
-            guard !state.isCancelled else { return true }
+        _ = natsSubscription_SetPendingLimits(
+            created, Int32(clamping: options.pendingMessages), Int32(clamping: options.pendingBytes))
+        let handle = Handle(pointer: created)
+        let useless = state.withLock { state -> Handle? in
+            guard !state.isCancelled else { return handle }
+            let previous = state.handle
             state.handle = handle
-            return false
+            state.reportedDrops = 0
+            return previous
         }
-        guard !isCancelled else {
-            natsSubscription_Destroy(created)
-            return nil
-        }
-        return UInt(bitPattern: created)
+        useless?.destroy()
+    }
+
+    /// The link has ended; another one follows.
+    func detach() {
+        state.withLock { $0.handle.take() }?.destroy()
+    }
+
+    /// Whether libnats's subscription at this address is this one's.
+    func isAttached(at address: UInt) -> Bool {
+        state.withLock { state in state.handle.map { UInt(bitPattern: $0.pointer) } == address }
     }
 
     // MARK: From libnats's threads
@@ -99,25 +119,23 @@ public final class NATSSubscription: Sendable {
     /// libnats says once, when a queue overflows, that messages are dropped; later ones it only counts. So the count is
     /// looked at with each message until it stands still.
     func overflowed(_ handle: OpaquePointer) {
-        isOverflowing.store(true, ordering: .relaxed)
+        state.withLock { _ in isOverflowing.store(true, ordering: .relaxed) }
         reportDrops(of: handle)
     }
 
     private func reportDrops(of handle: OpaquePointer) {
-        var total: Int64 = 0
-        var waiting: Int32 = 0
-        guard natsSubscription_GetDropped(handle, &total) == NATS_OK,
-            natsSubscription_GetPending(handle, &waiting, nil) == NATS_OK
-        else { return }
+        let handle = Handle(pointer: handle)
         let now = ContinuousClock.now
         let count: UInt64 = state.withLock { state in
-            let unreported = UInt64(clamping: total) - min(state.reportedDrops, UInt64(clamping: total))
+            // Looked at under the lock: a drop after this look sets the flag after it is taken away here.
+            guard let counts = handle.counts else { return 0 }
+            let unreported = counts.dropped - min(state.reportedDrops, counts.dropped)
             if unreported == 0 {
                 isOverflowing.store(false, ordering: .relaxed)
                 return 0
             }
             // At most one report a second while it lasts, and one at the end.
-            if let last = state.lastReport, now - last < .seconds(1), waiting > 1 { return 0 }
+            if let last = state.lastReport, now - last < .seconds(1), counts.waiting > 1 { return 0 }
             state.reportedDrops += unreported
             state.lastReport = now
             return unreported

@@ -56,6 +56,9 @@ struct RequestTable<Waiter> {
         return waiter
     }
 
+    /// Ends a request whatever its state; its waiter is not wanted.
+    mutating func forget(_ token: UInt64) { entries[token] = nil }
+
     /// As ``remove(_:)``, and if the waiter is yet to come, it will be refused.
     mutating func abandon(_ token: UInt64) -> Waiter? {
         if case .reserved? = entries[token] {

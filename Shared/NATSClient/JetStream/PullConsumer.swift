@@ -77,7 +77,7 @@ public final class PullConsumer: Sendable {
                     if case .failure(let error) = result { inbox.end(token, error) }
                 }
                 do throws(NATSError) {
-                    try connection.send(message, replyTo: inbox.replySubject(token))
+                    try connection.core.send(message, replyTo: inbox.replySubject(token))
                 } catch {
                     connection.core.complete(token, .failure(error))
                 }
