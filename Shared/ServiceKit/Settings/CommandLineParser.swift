@@ -26,7 +26,7 @@ struct CommandLineParser {
                 throw UsageError(description: "unexpected argument \"\(argument)\"")
             }
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
+            let name = String(parts[0]).replacing("_", with: "-")
             let inline = parts.count == 2 ? String(parts[1]) : nil
             if name == "--config" {
                 guard let value = inline ?? rest.popFirst() else { throw missingValue(name) }

@@ -31,8 +31,8 @@ public struct SettingDefinition: Sendable {
         self.help = help
     }
 
-    /// `--nats-url`.
-    public var flag: String { "--" + key.replacing(".", with: "-") }
+    /// `--nats-url`; an underscore in a key is a dash here.
+    public var flag: String { "--" + key.replacing(".", with: "-").replacing("_", with: "-") }
 
     /// `APUS_NATS_URL`.
     public var environmentVariable: String { "APUS_" + key.replacing(".", with: "_").uppercased() }
