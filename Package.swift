@@ -150,12 +150,13 @@ let package = Package(
             ["LiveSyncCore", "JSON", "Events", "EventBus", "ServiceKit", grdb, lifecycle, logging, metrics]),
         program("apus-livesync", path: "Services/LiveSync/Program", ["LiveSyncApp"]),
 
-        .executableTarget(
-            name: "apus",
-            dependencies: [
-                "JSON", "Events", "EventBus", "EventBusNATS", "Identity", "ServiceKit", argumentParser, logging,
-                lifecycle,
-            ], path: "Services/CommandLine", swiftSettings: settings),
+        library("CommandLineCore", path: "Services/CommandLine/Core", ["JSON", "Events"]),
+        program(
+            "apus", path: "Services/CommandLine/Program",
+            [
+                "CommandLineCore", "JSON", "Events", "EventBus", "EventBusNATS", "Identity", "ServiceKit",
+                argumentParser, grdb, logging,
+            ]),
 
         tests("JSONTests", ["JSON"]),
         tests("EventsTests", ["Events", "JSON"]),
@@ -179,7 +180,7 @@ let package = Package(
         tests(
             "LiveSyncTests",
             ["LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", grdb]),
-        tests("CommandLineTests", ["apus", "JSON", "Events", "EventBus"]),
+        tests("CommandLineTests", ["apus", "CommandLineCore", "Identity", "ServiceKit", "JSON", "Events"]),
         // Depends on the programs only so that they are built before they are started.
         .testTarget(
             name: "EndToEndTests",

@@ -1,0 +1,38 @@
+internal import ArgumentParser
+internal import ServiceKit
+
+/// The root of the command line: `apus <subcommand>`.
+struct Apus: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus",
+        abstract: "Runs Apus on this machine, and looks into a running one.",
+        discussion: """
+            Start here:
+              apus dev                    everything on this machine, with a page
+              apus subscribe user:42      see what reaches a user
+              apus event order.status_changed '{"user_id": "42", "status": "shipped"}'
+              apus task run dataset.summarize --file path=orders.csv
+              apus doctor                 what is missing, and how to fix it
+
+            Settings come from the command line (--nats-url), else the environment (APUS_NATS_URL), else the YAML file \
+            that --config or APUS_CONFIG names, else the file that `apus dev` keeps in ./.apus, else defaults.
+
+            Exit status: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration, 130 interrupted.
+            """,
+        version: apusVersion,
+        subcommands: [
+            DevelopmentCommand.self, TokenCommand.self, PublishCommand.self, SubscribeCommand.self, EventCommand.self,
+            TaskCommand.self, ServicesCommand.self, DoctorCommand.self,
+        ])
+}
+
+@main
+struct Program {
+    static func main() async {
+        // Before anything else, since what follows must not run twice: this process is about to become another program.
+        if CommandLine.arguments.dropFirst().first == ChildLaunch.command {
+            ChildLaunch.becomeProgram(CommandLine.arguments.dropFirst(2))
+        }
+        await Apus.main()
+    }
+}
