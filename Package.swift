@@ -160,7 +160,7 @@ let package = Package(
 
         tests("JSONTests", ["JSON"]),
         tests("EventsTests", ["Events", "JSON"]),
-        tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit"]),
+        tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit", logging]),
         tests("IdentityTests", ["Identity", "JSON", "Events", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
         tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),

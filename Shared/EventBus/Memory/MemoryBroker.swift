@@ -247,7 +247,7 @@ struct MemoryBroker {
             let delivered = batch
             afterwards { fetch.deliver(delivered) }
         }
-        if hasFetches, let due = consumer.nextDue { want(wakeAt: due) }
+        if hasFetches, let due = consumer.nextDue(after: now) { want(wakeAt: due) }
         stream.consumers[key.consumer] = consumer
         streams[key.stream] = stream
         for (sequence, attempts) in exhausted { advise(key, sequence: sequence, attempts: attempts, now: now) }
@@ -281,7 +281,9 @@ struct MemoryBroker {
             streams[key.stream]?.consumers[key.consumer]?.postpone(
                 sequence, until: now.advanced(by: consumer.specification.acknowledgementWait))
         }
-        if let due = streams[key.stream]?.consumers[key.consumer]?.outstanding[sequence]?.due { want(wakeAt: due) }
+        if let due = streams[key.stream]?.consumers[key.consumer]?.outstanding[sequence]?.due, due > now {
+            want(wakeAt: due)
+        }
         serve(key, now: now)
     }
 
@@ -303,7 +305,8 @@ struct MemoryBroker {
     mutating func wake(_ rung: Timestamp, now: Timestamp) {
         if wakeAt == rung { wakeAt = nil }
         for name in Array(streams.keys) { serve(stream: name, now: now) }
-        if let due = streams.values.flatMap({ $0.consumers.values.compactMap(\.nextDue) }).min() { want(wakeAt: due) }
+        let dues = streams.values.flatMap { $0.consumers.values.compactMap { $0.nextDue(after: now) } }
+        if let due = dues.min() { want(wakeAt: due) }
     }
 
     // MARK: Watchers

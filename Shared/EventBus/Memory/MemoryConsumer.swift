@@ -81,6 +81,8 @@ struct MemoryConsumer {
     /// Moves the time at which a message is delivered again; nothing happens if it is not out.
     mutating func postpone(_ sequence: UInt64, until due: Timestamp) { outstanding[sequence]?.due = due }
 
-    /// When the next message that is out may be delivered again.
-    var nextDue: Timestamp? { outstanding.values.map(\.due).min() }
+    /// When the next message that is out may be delivered again; those that may already wait for a fetch, not for time.
+    func nextDue(after now: Timestamp) -> Timestamp? {
+        outstanding.values.lazy.map(\.due).filter { $0 > now }.min()
+    }
 }
