@@ -22,6 +22,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
     package var uploadBytes: Int
     package var sampleFile: String?
     package var pageTables: [String]
+    /// The SQLite file that holds them, as the page's reader would name it.
+    package var pageDatabase: String?
     package var loops: Int
 
     package static let definitions: [SettingDefinition] = [
@@ -71,6 +73,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition("gateway.page.sample", .string, "a CSV file that the demonstration page offers as a sample"),
         SettingDefinition("gateway.page.tables", .list, "tables that the demonstration page shows, as main.products"),
         SettingDefinition(
+            "gateway.page.database", .string, "their SQLite file, for the command that the demonstration page shows"),
+        SettingDefinition(
             "gateway.loops", .integer, default: "0", "event loops, one thread each; 0 is one for every core"),
     ]
 
@@ -88,6 +92,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
         uploadBytes = settings.integer("gateway.upload.bytes") ?? 104_857_600
         sampleFile = settings.string("gateway.page.sample")
         pageTables = settings.list("gateway.page.tables")
+        pageDatabase = settings.string("gateway.page.database")
         loops = settings.integer("gateway.loops") ?? 0
         limits = GatewayConfiguration.limits(&settings)
         var parser = NamespaceParser()

@@ -69,7 +69,9 @@ private func edgeConfiguration(_ configuration: GatewayConfiguration) -> EdgeCon
         upload: configuration.uploadDirectory.map {
             UploadConfiguration(directory: $0, maximumBytes: configuration.uploadBytes)
         },
-        page: PageConfiguration(sampleFile: configuration.sampleFile, tables: configuration.pageTables))
+        page: PageConfiguration(
+            sampleFile: configuration.sampleFile, tables: configuration.pageTables,
+            database: configuration.pageDatabase))
 }
 
 /// What ``edgeServices(_:_:_:)`` joins.

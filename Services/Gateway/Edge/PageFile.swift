@@ -17,6 +17,8 @@ package struct PageFile: Sendable {
         ),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
+        // A page of another origin may import apus.js, which holds no secret; nor do the others.
+        ("Access-Control-Allow-Origin", "*"),
         ("Cache-Control", "no-cache"),
     ]
 

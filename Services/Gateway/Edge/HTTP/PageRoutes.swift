@@ -10,10 +10,13 @@ package struct PageConfiguration: Sendable {
     package var sampleFile: String?
     /// Tables that the page shows, as `main.products`.
     package var tables: [String]
+    /// The SQLite file that holds them, for the command that the page shows.
+    package var database: String?
 
-    package init(sampleFile: String? = nil, tables: [String] = []) {
+    package init(sampleFile: String? = nil, tables: [String] = [], database: String? = nil) {
         self.sampleFile = sampleFile
         self.tables = tables
+        self.database = database
     }
 }
 
@@ -24,23 +27,32 @@ struct PageRoutes {
     let offersUpload: Bool
 
     func add(to router: Router<BasicRequestContext>) {
-        for asset in PageAsset.all {
-            router.get(RouterPath(asset.path)) { _, _ -> Response in
-                Response(
-                    status: .ok,
-                    headers: [
-                        .contentType: asset.type, .cacheControl: "no-cache",
-                        HTTPField.Name("X-Content-Type-Options")!: "nosniff",
-                    ],
-                    body: ResponseBody(byteBuffer: ByteBuffer(bytes: asset.bytes)))
+        for file in PageFile.all {
+            let headers = PageRoutes.headers(of: file)
+            router.get(RouterPath(file.path)) { request, _ -> Response in
+                guard request.headers[.ifNoneMatch] != file.entityTag else {
+                    return Response(status: .notModified, headers: headers)
+                }
+                return Response(
+                    status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: file.bytes)))
             }
         }
-        let facts: JSONObject = [
+        var facts: JSONObject = [
             "sample_csv": configuration.sampleFile.map(JSONValue.string) ?? JSONValue.null,
             "tables": JSONValue.array(configuration.tables.map(JSONValue.string)),
             "anonymous": JSONValue.bool(services.allowsAnonymous),
             "upload": JSONValue.bool(offersUpload),
         ]
-        router.get("page.json") { _, _ -> Response in .json(.object(facts)) }
+        if let database = configuration.database { facts["database"] = .string(database) }
+        let text = JSONValue.object(facts).serialized()
+        router.get("page.json") { _, _ -> Response in .json(bytes: text) }
+    }
+
+    private static func headers(of file: PageFile) -> HTTPFields {
+        var headers: HTTPFields = [.contentType: file.contentType, .eTag: file.entityTag]
+        for (name, value) in PageFile.headers {
+            if let name = HTTPField.Name(name) { headers[name] = value }
+        }
+        return headers
     }
 }

@@ -20,7 +20,7 @@ export function startRows(apus, { configuration }) {
     choice.addEventListener('change', () => choose(choice.value));
   }
   if (tables.length) choose(tables[0]);
-  else byId('rows-note').textContent = 'No table is followed: name one under livesync.sources.';
+  else byId('rows-note').textContent = 'No table is shown: name one that livesync follows in gateway.page.tables.';
 }
 
 function follow(apus, table, configuration) {

@@ -34,7 +34,7 @@ export function startTasks(apus, { user, token, configuration }) {
 
   const runSample = byId('run-sample');
   runSample.disabled = !sample;
-  if (!sample) runSample.title = 'The gateway names no sample: set gateway.page.sample_csv';
+  if (!sample) runSample.title = 'The gateway names no sample: set gateway.page.sample';
   runSample.addEventListener('click', () => run(sample));
 
   const pick = byId('pick-file');
@@ -42,7 +42,7 @@ export function startTasks(apus, { user, token, configuration }) {
     pick.disabled = true;
     byId('pick-label').title = 'This gateway takes no files: set gateway.upload.directory';
     byId('pick-label').classList.add('disabled');
-    note.textContent = 'Files from here need gateway.upload to be configured; the shell below takes any path.';
+    note.textContent = 'Files from here need gateway.upload.directory to be set; the shell below takes any path.';
   }
   pick.addEventListener('change', () => {
     const [file] = pick.files;
