@@ -31,8 +31,8 @@ extension JetStream {
         let answer: NATSMessage
         do throws(NATSError) {
             answer = try await connection.request(request, timeout: timeout)
-        } catch  where error.code == .noResponders {
-            // No such stream, or one that does not allow this.
+        } catch  where error.code == .noResponders || error.code == .timeout {
+            // No such stream, or one that does not allow this: not all servers say so.
             return try await storedMessage(in: stream, which)
         }
         switch answer.status {
@@ -76,7 +76,7 @@ extension JetStream {
             let which: JSONObject = [
                 "seq": .integer(Int64(clamping: next)), "next_by_subj": .string(subject ?? ">"),
             ]
-            guard let message = try await directMessage(in: stream, which) else { break }
+            guard let message = try await storedMessage(in: stream, which) else { break }
             messages.append(message)
             next = message.sequence &+ 1
         }

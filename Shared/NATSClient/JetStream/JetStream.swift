@@ -42,7 +42,7 @@ extension NATSError {
         let status = error["code"]?.integerValue
         let code: Code =
             switch (number, status) {
-            case (10059, _), (10014, _), (10037, _): .notFound
+            case (10059, _), (10014, _), (10037, _), (10043, _): .notFound
             // Wrong last sequence, wrong last message id.
             case (10071, _), (10070, _): .conflict
             // Maximum messages or bytes exceeded; no storage left.

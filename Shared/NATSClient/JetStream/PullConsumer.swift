@@ -6,14 +6,8 @@ public final class PullConsumer: Sendable {
     public let stream: String
     public let name: String
     let jetStream: JetStream
-    private let state = Mutex(State())
-
-    private struct State {
-        /// Free to use again.
-        var idle: [PullInbox] = []
-        /// Whether the last fetch found nothing: then the next one had better wait at once than ask first.
-        var wasEmpty = false
-    }
+    /// Free to use again.
+    private let idleInboxes = Mutex<[PullInbox]>([])
 
     /// How much later than the server a wait is given up here, when the server says nothing.
     private static let grace = Duration.seconds(2)
@@ -32,22 +26,16 @@ public final class PullConsumer: Sendable {
     ///   `cancelled` if there is nothing to return.
     public func fetch(_ maximum: Int, wait: Duration) async throws(NATSError) -> [NATSMessage] {
         guard maximum > 0 else { return [] }
-        if !(state.withLock { $0.wasEmpty }) || wait <= .zero {
-            let available = try await fetchAvailable(maximum)
-            guard available.isEmpty, wait > .zero else { return available }
-        }
-        // Asking for one only: the server would go on delivering the rest of a larger request after this has returned.
-        var messages = try await pull(1, ["batch": 1, "expires": .integer(wait.wholeNanoseconds)], for: wait)
-        state.withLock { $0.wasEmpty = messages.isEmpty }
-        let pending = messages.first?.replyTo.flatMap(DeliveryMetadata.init)?.pending ?? 0
-        if pending > 0, maximum > 1 {
-            // What was received counts, even if asking for more fails.
-            messages += (try? await fetchAvailable(maximum - 1)) ?? []
-        }
-        return messages
+        // The two together mean: wait for the first, then take what there is. Without `no_wait` the server would go on
+        // delivering after this has returned; without `expires` it may not answer at all.
+        let wait = max(wait, .milliseconds(1))
+        let request: JSONObject = [
+            "batch": .integer(Int64(maximum)), "no_wait": true, "expires": .integer(wait.wholeNanoseconds),
+        ]
+        return try await pull(maximum, request, for: wait)
     }
 
-    /// Up to `maximum` of the messages that are there now.
+    /// Up to `maximum` of the messages that are there now; for readers, which are never given a message twice.
     func fetchAvailable(_ maximum: Int) async throws(NATSError) -> [NATSMessage] {
         try await pull(maximum, ["batch": .integer(Int64(maximum)), "no_wait": true], for: jetStream.timeout)
     }
@@ -59,7 +47,7 @@ public final class PullConsumer: Sendable {
         let token = try connection.core.reserveRequest()
         let inbox: PullInbox
         do throws(NATSError) {
-            if let idle = state.withLock({ $0.idle.popLast() }) {
+            if let idle = idleInboxes.withLock({ $0.popLast() }) {
                 inbox = idle
             } else {
                 inbox = try PullInbox(connection: connection, token: token)
@@ -91,7 +79,7 @@ public final class PullConsumer: Sendable {
             guard result.messages.isEmpty else { return result.messages }
             throw error.code == .timeout ? await explainedTimeout(error) : error
         }
-        state.withLock { $0.idle.append(inbox) }
+        idleInboxes.withLock { $0.append(inbox) }
         return result.messages
     }
 

@@ -78,12 +78,13 @@ public struct KeyValueStore: Sendable {
             of: stream, subject: subject(matching: filter), from: .lastPerSubject, content: .headersOnly)
         defer { reader.consumer.remove() }
         var keys: Set<String> = []
+        guard reader.pending > 0 else { return [] }
         while true {
-            let messages = try await reader.consumer.fetchAvailable(1024).compactMap(StreamMessage.init(delivered:))
-            guard !messages.isEmpty else { return Array(keys) }
-            for entry in messages.map(entry) {
+            let messages = try await reader.consumer.fetchAvailable(1024)
+            for entry in messages.compactMap(StreamMessage.init(delivered:)).map(entry) {
                 if entry.operation == .put { keys.insert(entry.key) } else { keys.remove(entry.key) }
             }
+            guard let last = messages.last?.deliveryMetadata, last.pending > 0 else { return Array(keys) }
         }
     }
 
