@@ -56,6 +56,8 @@ test('a late report of a task changes nothing', () => {
   equal(supersedes(status(1, 9), status(2, 0)), false);
   equal(supersedes(status(1, 1), status(1, 1)), false);
   equal(supersedes(status(9, 9), status(1, 1, 'completed')), false);
+  const listed = { ...status(1, 1, 'completed'), result: null, result_omitted: true };
+  equal(supersedes({ ...status(1, 1, 'completed'), result: { rows: 1 } }, listed), true);
 });
 
 test('a token’s claims are read, and what is no token has none', () => {

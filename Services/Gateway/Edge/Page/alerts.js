@@ -51,15 +51,21 @@ export function startAlerts(apus) {
   }
 
   const subscription = apus.subscribe(CHANNEL, { onMessage: (message) => take(message) });
-  subscription.on('subscribed', async ({ recovered }) => {
-    if (recovered) return;
+  subscription.on('subscribed', ({ recovered }) => recovered || load());
+  subscription.on('lost', () => load());
+
+  /** What fires now; what came over the channel meanwhile is newer. */
+  async function load() {
+    const before = new Map(alerts);
     try {
-      const { messages } = await subscription.history({ limit: 100 });
-      for (const message of messages) take(message, true);
-    } catch {
-      // No history: the list begins with the next alert.
+      const { alerts: firing } = await apus.rpc('alerts.list');
+      for (const [key, alert] of before) if (alerts.get(key) === alert) alerts.delete(key);
+      for (const data of firing) take({ event: 'notification', data }, true);
+      show();
+    } catch (error) {
+      byId('no-alerts').textContent = `What fires now can’t be had (${error.message}); new alerts will show.`;
     }
-  });
+  }
   subscription.on('error', ({ message }) => {
     byId('no-alerts').textContent = `Alerts can’t be followed: ${message}`;
   });

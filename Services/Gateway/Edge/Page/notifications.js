@@ -26,7 +26,7 @@ export function startNotifications(apus, { user }) {
       const page = await apus.rpc('notifications.list', before ? { limit: PAGE, before } : { limit: PAGE });
       if (!before) items.clear();
       for (const item of page.notifications ?? []) items.set(item.id, item);
-      next = page.next ?? (page.notifications?.length === PAGE ? page.notifications.at(-1).id : null);
+      next = page.has_more ? (page.notifications.at(-1)?.id ?? null) : null;
       setUnread(page.unread_count ?? 0, page.inbox_revision);
       show();
     } catch (error) {
@@ -100,8 +100,13 @@ export function startNotifications(apus, { user }) {
         announce(`Notification: ${data.title ?? ''} ${data.message ?? ''}`);
         ring();
       }
-    } else if (event?.startsWith('notification')) {
-      load(); // read in another window
+    } else if (event === 'notification_read') {
+      // Read in another window.
+      for (const id of data.ids ?? []) if (items.has(id)) items.get(id).read = true;
+      setUnread(data.unread_count ?? unread, data.inbox_revision);
+      show();
+    } else if (event === 'notification_preferences') {
+      load();
     }
   }
 

@@ -13,7 +13,8 @@ const WORDS = {
 /** Whether status `next` of a task tells something to who knows `known`. */
 export function supersedes(next, known) {
   if (!known) return true;
-  if (FINAL.has(known.status)) return false;
+  // Nothing follows a final state, but lists leave large results out.
+  if (FINAL.has(known.status)) return Boolean(known.result_omitted && next.result);
   return next.attempt - known.attempt || next.sequence - known.sequence
     ? next.attempt > known.attempt || (next.attempt === known.attempt && next.sequence > known.sequence)
     : false;
@@ -114,6 +115,8 @@ export function startTasks(apus, { user, token, configuration }) {
     const known = tasks.get(status?.task_id);
     if (!status?.task_id || !supersedes(status, known)) return;
     tasks.set(status.task_id, { ...known, ...status, submitted_at: status.submitted_at ?? known?.submitted_at });
+    if (status.result) delete tasks.get(status.task_id).result_omitted;
+    else if (status.result_omitted) refresh(status.task_id).catch(() => {});
     show(tasks.get(status.task_id));
     if (!isQuiet && FINAL.has(status.status)) announce(`${status.name} ${WORDS[status.status]}`);
   }
