@@ -32,7 +32,7 @@ only  | Shared/JSON/.* | CJansson | one module wraps jansson
 only  | Shared/EventBusNATS/.*|Shared/TestKit/.* | NATSClient | services program against EventBus
 only  | Services/LiveSync/App/.*|Services/CommandLine/.* | GRDB|GRDBSQLite | only live sync reads databases (and `apus dev` makes one)
 only  | Services/Gateway/(Edge|App)/.*|Shared/ServiceKit/.* | NIO.*|Hummingbird.* | only the gateway's edge and the admin routes know sockets
-only  | Services/[^/]+/(App|Program)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are wired in App
+only  | Services/[^/]+/(App|Edge|Program)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are the shells' business
 only  | Shared/Identity/.* | JWTKit | one module knows tokens
 only  | Shared/ServiceKit/.* | Configuration|Yams | one module reads configurations
 only  | nowhere | TestKit | linked by tests only

@@ -21,7 +21,8 @@ package struct ServerSentEvents: WireProtocol {
 
     package mutating func encode(_ message: ServerMessage) -> [UInt8]? {
         switch message {
-        case .ping: Array(": ping\n\n".utf8)
+        // A comment, without an empty line after it: some clients take that for the end of an event.
+        case .ping: Array(": ping\n".utf8)
         case .dropped(let channel, let count):
             ServerSentEvents.event(
                 "dropped",

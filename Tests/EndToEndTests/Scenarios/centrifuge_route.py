@@ -17,7 +17,7 @@ async def scenario():
     bob = await Person("7").connect()
 
     say("what one client publishes in a room reaches the other, and comes back to itself")
-    in_room = await ann.subscribe("room:lobby")
+    in_room = await ann.subscribe("room:lobby", join_leave=True)
     await bob.subscribe("room:lobby")
     await in_room.publish({"text": "hello, wörld 🙂"})
     expect("at the other", await bob.inbox("room:lobby").next(), {"text": "hello, wörld 🙂"})

@@ -10,8 +10,9 @@ struct EventStreamRoute {
     let shards: ShardGroup
     let origins: OriginPolicy
 
-    /// How long a browser waits before it comes back.
-    private static let retry = "retry: 2000\n\n"
+    /// How long a browser waits before it comes back. No empty line: it belongs to the first event, since some clients
+    /// take a block without data for an event.
+    private static let retry = "retry: 2000\n"
 
     func add(to router: Router<BasicRequestContext>) {
         router.get("events") { request, _ in try await self.respond(request) }
@@ -24,13 +25,9 @@ struct EventStreamRoute {
         let labels = request.parameters.filter { $0.name == "channel" }.map(\.value)
         guard !labels.isEmpty else { throw HTTPFailure(.badRequest, "name at least one channel: /events?channel=…") }
         let last = HTTPField.Name("Last-Event-ID").flatMap { request.headers[$0] } ?? request.parameter("last_event_id")
-        var cursor = ChannelCursor()
-        if let last, !last.isEmpty {
-            guard let read = ChannelCursor(last) else {
-                throw HTTPFailure(.badRequest, "Last-Event-ID is not an id of this stream")
-            }
-            cursor = read
-        }
+        // An id that is none of ours cannot be continued, and `recovered: false` says so; an error status would make a
+        // browser give up for good.
+        let cursor = last.flatMap { ChannelCursor($0) } ?? ChannelCursor()
         let shard = shards.any()
         let token = request.token
         let channels = labels.map { SubscribeCommand(channel: $0, recoverFrom: cursor[$0]) }
