@@ -1,0 +1,180 @@
+import Events
+import GatewayWire
+import JSON
+import Testing
+
+@Suite struct CentrifugeJSONTests {
+    /// A frame as a client of the protocol sends it, and what it means.
+    struct Fixture: Sendable, CustomTestStringConvertible {
+        let frame: String
+        let commands: [ClientCommand]
+        var testDescription: String { frame }
+    }
+
+    static let fixtures: [Fixture] = [
+        Fixture(
+            frame: #"{"id":1,"connect":{"token":"abc","name":"js"}}"#,
+            commands: [.connect(ConnectCommand(token: "abc", name: "js"), 1)]),
+        Fixture(
+            frame: #"{"connect":{"subs":{"user:42":{"recover":true,"epoch":"e","offset":7}}},"id":2}"#,
+            commands: [
+                .connect(
+                    ConnectCommand(subscriptions: [
+                        SubscribeCommand(channel: "user:42", recoverFrom: StreamPosition(epoch: "e", offset: 7))
+                    ]), 2)
+            ]),
+        Fixture(
+            frame: #"{"id":3,"subscribe":{"channel":"room:lobby","join_leave":true}}"#,
+            commands: [.subscribe(SubscribeCommand(channel: "room:lobby", wantsJoinLeave: true), 3)]),
+        Fixture(
+            frame: #"{"id":4,"subscribe":{"channel":"c","recover":true,"epoch":"x"}}"#,
+            commands: [
+                .subscribe(SubscribeCommand(channel: "c", recoverFrom: StreamPosition(epoch: "x", offset: 0)), 4)
+            ]),
+        Fixture(frame: #"{"id":5,"unsubscribe":{"channel":"c"}}"#, commands: [.unsubscribe(channel: "c", 5)]),
+        Fixture(
+            frame: #"{"id":6,"publish":{"channel":"c","data":{"a":[1,null]}}}"#,
+            commands: [.publish(channel: "c", payload: Array(#"{"a":[1,null]}"#.utf8), 6)]),
+        Fixture(
+            frame: #"{"id":7,"rpc":{"method":"a.b","data":{}}}"#,
+            commands: [.call(method: "a.b", parameters: Array("{}".utf8), 7)]),
+        Fixture(frame: #"{"send":{"data":1}}"#, commands: [.send(payload: Array("1".utf8))]),
+        Fixture(frame: #"{"id":8,"presence":{"channel":"c"}}"#, commands: [.presence(channel: "c", 8)]),
+        Fixture(
+            frame: #"{"id":9,"history":{"channel":"c","limit":5,"reverse":true,"since":{"offset":3,"epoch":"e"}}}"#,
+            commands: [
+                .history(
+                    HistoryCommand(
+                        channel: "c", limit: 5, since: StreamPosition(epoch: "e", offset: 3), isReversed: true), 9)
+            ]),
+        Fixture(frame: #"{"id":10,"refresh":{"token":"t"}}"#, commands: [.refresh(token: "t", 10)]),
+        Fixture(frame: "{}", commands: [.pong]),
+        Fixture(
+            frame: "{}\n\n{\"id\":1,\"ping\":{}}\r\n{\"id\":2,\"what\":{}}\n",
+            commands: [.pong, .ping(1), .unknown(name: "what", 2)]),
+        Fixture(
+            frame: #"{"id":11,"subscribe":{}}"#,
+            commands: [.malformed(reason: "subscribe without a channel", 11)]),
+        Fixture(
+            frame: #"{"subscribe":{"channel":"c"}}"#, commands: [.malformed(reason: "a command without an id", 0)]),
+        Fixture(frame: #"{"id":-1,"ping":{}}"#, commands: [.malformed(reason: "a command without an id", 0)]),
+        Fixture(frame: #"{"id":12,"publish":7}"#, commands: [.malformed(reason: "publish is not an object", 12)]),
+    ]
+
+    @Test("frames of clients are understood", arguments: fixtures)
+    func decodes(_ fixture: Fixture) throws {
+        var codec = CentrifugeJSON()
+        #expect(try codec.decode(Array(fixture.frame.utf8)) == fixture.commands)
+    }
+
+    @Test("every beginning of a frame is a command, a complaint or an error, never a trap", arguments: fixtures)
+    func prefixes(_ fixture: Fixture) {
+        let bytes = Array(fixture.frame.utf8)
+        for length in 0..<bytes.count {
+            var codec = CentrifugeJSON()
+            _ = try? codec.decode(Array(bytes[..<length]))
+        }
+    }
+
+    @Test(
+        "what no client can send is an error",
+        arguments: ["", "\n", "nonsense", "[]", "1", "{\"id\":1,", "\u{0}", "{\"id\":1,\"ping\":{}}}"])
+    func refuses(_ frame: String) {
+        var codec = CentrifugeJSON()
+        #expect(throws: WireError.self) { try codec.decode(Array(frame.utf8)) }
+    }
+
+    @Test("a frame may hold only so many commands")
+    func boundsCommands() {
+        var codec = CentrifugeJSON()
+        let frame = Array(String(repeating: "{}\n", count: CentrifugeJSON.maximumCommandsPerFrame + 1).utf8)
+        #expect(throws: WireError.self) { try codec.decode(frame) }
+    }
+
+    @Test("the token of the address stands in for one that the connect lacks, and for no other")
+    func addressToken() throws {
+        var codec = CentrifugeJSON(tokenOfAddress: "of-address")
+        let without = try codec.decode(Array(#"{"id":1,"connect":{}}"#.utf8))
+        #expect(without == [.connect(ConnectCommand(token: "of-address"), 1)])
+        let with = try codec.decode(Array(#"{"id":1,"connect":{"token":"own"}}"#.utf8))
+        #expect(with == [.connect(ConnectCommand(token: "own"), 1)])
+    }
+
+    // MARK: Encoding
+
+    private func encoded(_ message: ServerMessage) throws -> JSONValue {
+        var codec = CentrifugeJSON()
+        return try JSONValue(parsing: try #require(codec.encode(message)))
+    }
+
+    @Test("a connect's answer names client, ping and the server's subscriptions")
+    func connected() throws {
+        let result = ConnectResult(
+            client: "c1", version: "v", expiry: .after(seconds: 60), pingInterval: 25,
+            subscriptions: [
+                "user:42": SubscribeResult(position: StreamPosition(epoch: "e", offset: 9), recovery: .recovered)
+            ])
+        #expect(
+            try encoded(.connected(result, 1)) == [
+                "id": 1,
+                "connect": [
+                    "client": "c1", "version": "v", "expires": true, "ttl": 60, "ping": 25, "pong": true,
+                    "subs": [
+                        "user:42": [
+                            "recoverable": true, "positioned": true, "epoch": "e", "offset": 9, "recovered": true,
+                            "was_recovering": true,
+                        ]
+                    ],
+                ],
+            ])
+    }
+
+    @Test("a failed recovery says that there was one, and that it did not succeed")
+    func failedRecovery() throws {
+        let result = SubscribeResult(position: StreamPosition(epoch: "e", offset: 9), recovery: .failed)
+        let reply = try encoded(.subscribed(channel: "c", result, 3))
+        #expect(reply["subscribe"]?["was_recovering"] == true)
+        #expect(reply["subscribe"]?["recovered"] == nil)
+    }
+
+    @Test("a publication carries data as it came, its offset, its event and its publisher")
+    func publication() throws {
+        let publication = Publication(
+            payload: Array(#"{"n":1e3}"#.utf8), event: "notification", offset: 5,
+            publisher: ClientInfo(client: "c", user: "u"))
+        let bytes = CentrifugeJSON.encodeBroadcast(publication, label: "room:\"x\"")
+        #expect(String(decoding: bytes, as: UTF8.self).contains(#""data":{"n":1e3}"#))
+        #expect(
+            try JSONValue(parsing: bytes) == [
+                "push": [
+                    "channel": "room:\"x\"",
+                    "pub": [
+                        "data": ["n": 1000], "offset": 5, "tags": ["event": "notification"],
+                        "info": ["user": "u", "client": "c"],
+                    ],
+                ]
+            ])
+    }
+
+    @Test("errors carry code, message and whether trying again may help")
+    func failure() throws {
+        #expect(
+            try encoded(.failure(.unavailable("away"), 4)) == [
+                "id": 4, "error": ["code": 108, "message": "away", "temporary": true],
+            ])
+        #expect(try encoded(.failure(.permissionDenied, 4))["error"]?["temporary"] == nil)
+    }
+
+    @Test("the numbers that clients act on do not change")
+    func codes() {
+        #expect(Disconnect.shutdown.code == 3001)
+        #expect(Disconnect.slow.code == 3008)
+        #expect(Disconnect.insufficientState.code == 3010)
+        #expect(Disconnect.noPong.code == 3012)
+        #expect(Disconnect.invalidToken.code == 3500)
+        #expect(Disconnect.badRequest.code == 3501)
+        #expect(UnsubscribeReason.insufficientState.code == 2500)
+        #expect(ClientFailure.permissionDenied.code == 103)
+        #expect(ClientFailure.tokenExpired.code == 109)
+    }
+}
