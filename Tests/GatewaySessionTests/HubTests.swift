@@ -52,7 +52,6 @@ import Testing
     private let subjects = Subjects.standard
     private let lobby: ChannelName
     private let history = ChannelHistory(size: 5, timeToLive: .seconds(3600))
-    private let time = Mutex(Timestamp(seconds: 1_800_000_000))
     private let namespaces: NamespaceTable
 
     init() throws {
@@ -66,7 +65,7 @@ import Testing
     private func withHub(_ body: (Hub) async throws -> Void) async throws {
         try await bus.ensureStream(.channelHistory(history, namespace: "room", subjects: subjects))
         let hub = Hub(
-            bus: bus, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"), clock: { .now })
+            bus: bus, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"), clock: { SystemBusClock().now })
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await hub.run() }
             try await body(hub)

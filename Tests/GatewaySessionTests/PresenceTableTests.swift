@@ -1,6 +1,7 @@
 import Events
 import GatewaySession
 import GatewayWire
+import JSON
 import Testing
 
 @Suite struct PresenceTableTests {

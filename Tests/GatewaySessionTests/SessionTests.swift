@@ -21,7 +21,7 @@ import Testing
                 case "admin": Identity(user: "1", roles: ["admin"])
                 case "short": Identity(user: "42", expiresAt: Timestamp(seconds: 1_060))
                 case "expired": throw .expired
-                default: throw .malformed
+                default: throw .badSignature
                 }
             })
     }

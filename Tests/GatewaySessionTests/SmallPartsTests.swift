@@ -12,8 +12,10 @@ import Testing
         #expect(chain.received(sequence: 15, previous: 10) == .deliver)
         #expect(chain.received(sequence: 20, previous: 18) == .gap)
         #expect(chain.last == 15)
-        #expect(chain.read(sequence: 18))
-        #expect(!chain.read(sequence: 18))
+        let isNew = chain.read(sequence: 18)
+        let isNewAgain = chain.read(sequence: 18)
+        #expect(isNew)
+        #expect(!isNewAgain)
         #expect(chain.received(sequence: 20, previous: 18) == .deliver)
     }
 

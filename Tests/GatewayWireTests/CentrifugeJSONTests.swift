@@ -104,7 +104,8 @@ import Testing
 
     private func encoded(_ message: ServerMessage) throws -> JSONValue {
         var codec = CentrifugeJSON()
-        return try JSONValue(parsing: try #require(codec.encode(message)))
+        let bytes = codec.encode(message)
+        return try JSONValue(parsing: try #require(bytes))
     }
 
     @Test("a connect's answer names client, ping and the server's subscriptions")

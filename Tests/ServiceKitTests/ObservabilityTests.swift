@@ -37,8 +37,8 @@ import Testing
         #expect(json["message"] == "hello")
     }
 
-    @Test("the start is announced once, when every expected fact is known")
-    func startup() {
+    @Test("ready is when there are conditions and all of them hold")
+    func readiness() {
         let readiness = Readiness()
         #expect(!readiness.isReady)
         readiness.set("bus", true)

@@ -50,7 +50,8 @@ import Testing
                     - { name: x }
                 """)
         #expect(settings.integer("demo.count") == 7)
-        #expect(settings.boolean("demo.flag"))
+        let flag = settings.boolean("demo.flag")
+        #expect(flag)
         #expect(settings.duration("demo.wait_time") == .milliseconds(250))
         #expect(settings.address("demo.listen") == ListenAddress(host: "::1", port: 80))
         #expect(settings.list("demo.hosts") == ["a", "b"])

@@ -30,4 +30,10 @@ package struct OpenedChannel: Sendable, Equatable {
     package var channel: ChannelName
     package var label: String
     package var result: SubscribeResult
+
+    package init(channel: ChannelName, label: String, result: SubscribeResult) {
+        self.channel = channel
+        self.label = label
+        self.result = result
+    }
 }
