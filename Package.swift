@@ -148,7 +148,7 @@ let package = Package(
         library(
             "LiveSyncApp", path: "Services/LiveSync/App",
             ["LiveSyncCore", "JSON", "Events", "EventBus", "ServiceKit", grdb, lifecycle, logging, metrics]),
-        program("apus-livesync", path: "Services/LiveSync/Program", ["LiveSyncApp"]),
+        program("apus-livesync", path: "Services/LiveSync/Program", ["LiveSyncApp", "ServiceKit"]),
 
         library("CommandLineCore", path: "Services/CommandLine/Core", ["JSON", "Events"]),
         program(
@@ -179,7 +179,10 @@ let package = Package(
             ["TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),
         tests(
             "LiveSyncTests",
-            ["LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", grdb]),
+            [
+                "LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "EventBusNATS", "TestKit", "ServiceKit",
+                lifecycle, logging,
+            ]),
         tests("CommandLineTests", ["apus", "CommandLineCore", "Identity", "ServiceKit", "JSON", "Events"]),
         // Depends on the programs only so that they are built before they are started.
         .testTarget(
