@@ -9,7 +9,8 @@ extension BusError {
         let code: Code =
             switch error.code {
             case .notConnected: .notConnected
-            case .timeout: .timeout
+            // Who cancelled knows; to all others it is an answer that did not come.
+            case .timeout, .cancelled: .timeout
             case .noResponders: .noResponders
             case .closed: .closed
             case .conflict: .conflict

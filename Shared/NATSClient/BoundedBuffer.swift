@@ -24,6 +24,8 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
         var dropped: UInt64 = 0
         var isFinished = false
         var waiting: CheckedContinuation<Void, Never>?
+        /// The writer, while it waits for the reader.
+        var waitingForRoom: CheckedContinuation<Void, Never>?
 
         mutating func takeDropped() -> UInt64 {
             defer { dropped = 0 }
@@ -56,20 +58,40 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
         return isKept
     }
 
+    /// Waits until there is room for one more, or nobody wants any; or until the calling task is cancelled. For a writer
+    /// that can wait; it must be the only one.
+    func room() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let mustWait = state.withLock { state in
+                    guard state.elements.count - state.head >= limit, !state.isFinished, !Task.isCancelled else {
+                        return false
+                    }
+                    state.waitingForRoom = continuation
+                    return true
+                }
+                if !mustWait { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waitingForRoom.take() }?.resume()
+        }
+    }
+
     /// Nothing comes any more; what is here can still be read.
     func finish() {
-        let waiting = state.withLock { state in
+        let (waiting, waitingForRoom) = state.withLock { state in
             state.isFinished = true
-            return state.waiting.take()
+            return (state.waiting.take(), state.waitingForRoom.take())
         }
         waiting?.resume()
+        waitingForRoom?.resume()
     }
 
     /// The next one; nil at the end, and when the calling task is cancelled. For one task at a time.
     func next() async -> Item? {
         while true {
-            let (item, isOver) = state.withLock { state -> (Item?, Bool) in
-                if policy == .resume, state.dropped > 0 { return (.dropped(state.takeDropped()), false) }
+            let (item, isOver, writer) = state.withLock { state -> (Item?, Bool, CheckedContinuation<Void, Never>?) in
+                if policy == .resume, state.dropped > 0 { return (.dropped(state.takeDropped()), false, nil) }
                 if state.head < state.elements.count {
                     let element = state.elements[state.head]
                     state.head += 1
@@ -77,11 +99,12 @@ final class BoundedBuffer<Element: Sendable>: Sendable {
                         state.elements.removeFirst(state.head)
                         state.head = 0
                     }
-                    return (.element(element), false)
+                    return (.element(element), false, state.waitingForRoom.take())
                 }
-                if state.dropped > 0 { return (.dropped(state.takeDropped()), false) }
-                return (nil, state.isFinished)
+                if state.dropped > 0 { return (.dropped(state.takeDropped()), false, nil) }
+                return (nil, state.isFinished, nil)
             }
+            writer?.resume()
             if let item { return item }
             if isOver || Task.isCancelled { return nil }
             await somethingHappens()

@@ -119,7 +119,7 @@ struct ConnectionTests {
         } _: { server, bus in
             let other = try NATSEventBus.connect(NATSConfiguration(servers: [server.url]), logger: silent)
             let events = bus.connectionEvents()
-            let gate = Gate()
+            let gate = ThreadGate()
             let taken = Atomic(0)
             let subscription = try bus.subscribe("flood") { _ in
                 gate.pass()
@@ -154,7 +154,7 @@ struct ConnectionTests {
             let request = Task { try await bus.request(BusMessage(subject: "silent"), timeout: .seconds(50)) }
             _ = await asked.next()
             request.cancel()
-            await #expect(throws: BusError(.failed, "")) { try await request.value }
+            await #expect(throws: BusError(.timeout, "")) { try await request.value }
 
             let start = ContinuousClock.now
             await #expect(throws: BusError(.timeout, "")) {
@@ -167,7 +167,7 @@ struct ConnectionTests {
                 withUnsafeCurrentTask { $0?.cancel() }
                 return try await bus.request(BusMessage(subject: "silent"), timeout: .seconds(50))
             }
-            await #expect(throws: BusError(.failed, "")) { try await cancelledBefore.value }
+            await #expect(throws: BusError(.timeout, "")) { try await cancelledBefore.value }
         }
     }
 

@@ -25,7 +25,7 @@ struct StreamTests {
             #expect(storage?.message.contains("storage") == true)
 
             // The subjects are taken by another stream.
-            await #expect(throws: BusError(.specificationMismatch, "")) {
+            await #expect(throws: BusError(.invalidArgument, "")) {
                 try await bus.ensureStream(StreamSpecification(name: "U", subjects: ["t.a"]))
             }
             await #expect(throws: BusError(.invalidArgument, "")) {

@@ -57,7 +57,7 @@ final class Received: Sendable {
 }
 
 /// Holds up the threads that come to it until it is opened.
-final class Gate: Sendable {
+final class ThreadGate: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
 
     func pass() {

@@ -19,11 +19,31 @@ extension JetStream {
                 answer = try await call("STREAM.INFO.\(configuration.name)")
             }
         }
-        let differences = ConfigurationDifference.fields(wanted: wanted, kept: answer["config"])
+        let kept = answer["config"]
+        let differences = ConfigurationDifference.fields(wanted: wanted, kept: kept)
         if !differences.isEmpty {
-            answer = try await update(configuration.name, wanted: wanted, kept: answer["config"], differences)
+            answer = try await update(configuration.name, wanted: wanted, kept: kept, differences)
+        }
+        if differences.contains("max_msgs_per_subject"), let limit = configuration.maximumMessagesPerSubject {
+            try await trimSubjects(of: configuration.name, to: limit)
+            return try await streamInformation(configuration.name)
         }
         return try StreamInformation(answer)
+    }
+
+    /// Removes what is above a new limit per subject: old servers apply it only to messages that come later.
+    private func trimSubjects(of stream: String, to limit: Int64) async throws(NATSError) {
+        var offset: Int64 = 0
+        while true {
+            let page = try await call(
+                "STREAM.INFO.\(stream)", ["subjects_filter": ">", "offset": .integer(offset)])
+            guard let subjects = page["state"]?["subjects"]?.objectValue, !subjects.isEmpty else { return }
+            for (subject, count) in subjects where count.integerValue ?? 0 > limit {
+                try await purge(stream, subject: subject, keep: Int(clamping: limit))
+            }
+            offset += Int64(subjects.count)
+            guard let total = page["total"]?.integerValue, offset < total else { return }
+        }
     }
 
     private func update(

@@ -48,8 +48,10 @@ extension NATSError {
             // Maximum messages or bytes exceeded; no storage left.
             case (10077, _), (10047, _), (10023, _), (10028, _): .streamFull
             case (10054, _): .payloadTooLarge
-            // Name in use with another configuration, subjects overlap, consumer exists with another configuration.
-            case (10058, _), (10065, _), (10148, _), (10105, _), (10013, _): .specificationMismatch
+            // The subjects belong to another stream.
+            case (10065, _): .invalidArgument
+            // Name in use with another configuration, consumer exists with another configuration.
+            case (10058, _), (10148, _), (10105, _), (10013, _): .specificationMismatch
             // The cluster has no leader for it now, JetStream is not ready.
             case (10008, _), (10009, _), (10076, _), (_, 503?): .noResponders
             case (_, 404?): .notFound

@@ -32,7 +32,7 @@ struct StreamFollower: Sendable {
     }
 
     /// Runs until the calling task is cancelled or the stream is replaced.
-    func run(_ deliver: (Event) -> Void) async {
+    func run(_ deliver: (Event) async -> Void) async {
         var reader: StreamReader? = first
         var progress = Progress()
         var failures = 0
@@ -42,10 +42,10 @@ struct StreamFollower: Sendable {
                     reader = try await anotherReader(progress)
                     progress.consumerSequence = 0
                 }
-                guard let current = reader else { return deliver(.replaced) }
+                guard let current = reader else { return await deliver(.replaced) }
                 if !progress.isCaughtUp, current.pending == 0, progress.consumerSequence == 0 {
                     progress.isCaughtUp = true
-                    deliver(.caughtUp)
+                    await deliver(.caughtUp)
                 }
                 try await read(current.consumer, &progress, deliver)
                 failures = 0
@@ -63,7 +63,7 @@ struct StreamFollower: Sendable {
     }
 
     private func read(
-        _ consumer: PullConsumer, _ progress: inout Progress, _ deliver: (Event) -> Void
+        _ consumer: PullConsumer, _ progress: inout Progress, _ deliver: (Event) async -> Void
     ) async throws(NATSError) {
         let wasCaughtUp = progress.isCaughtUp
         let messages =
@@ -80,7 +80,7 @@ struct StreamFollower: Sendable {
             pending = metadata.pending
             guard message.sequence > progress.last else { continue }
             progress.last = message.sequence
-            deliver(.message(message))
+            await deliver(.message(message))
         }
         if let replyTo = messages.last?.replyTo {
             // So that the server need not remember them; nobody waits for it.
@@ -88,7 +88,7 @@ struct StreamFollower: Sendable {
         }
         if !wasCaughtUp, messages.isEmpty || pending == 0 {
             progress.isCaughtUp = true
-            deliver(.caughtUp)
+            await deliver(.caughtUp)
         }
     }
 

@@ -21,10 +21,15 @@ public final class KeyValueWatch: Sendable {
                 switch event {
                 case .message(let message):
                     let entry = store.entry(message)
-                    // What is deleted is not part of what is there.
-                    if !isSnapshot || entry.operation == .put { buffer.push(.entry(entry)) }
+                    if isSnapshot {
+                        // What is deleted is not part of what is there. All else can wait for the reader.
+                        guard entry.operation == .put else { return }
+                        await buffer.room()
+                    }
+                    buffer.push(.entry(entry))
                 case .caughtUp:
                     isSnapshot = false
+                    await buffer.room()
                     buffer.push(.caughtUp)
                 case .replaced: buffer.push(.lost(0))
                 }
@@ -54,7 +59,8 @@ public final class KeyValueWatch: Sendable {
 
 extension KeyValueStore {
     /// The present entries of the keys that match `filter`, then ``KeyValueWatch/Event/caughtUp`` once, then every change
-    /// in order, across lost connections and restarts of the server. At most `bufferLimit` events wait for the reader.
+    /// in order, across lost connections and restarts of the server. At most `bufferLimit` events wait for the reader; the
+    /// beginning waits on the server until there is room, changes beyond it are lost.
     public func watch(_ filter: String, bufferLimit: Int) async throws(NATSError) -> KeyValueWatch {
         let follower = try await StreamFollower(jetStream, stream: stream, subject: subject(matching: filter))
         return KeyValueWatch(store: self, follower: follower, bufferLimit: bufferLimit)
