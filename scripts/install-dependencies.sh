@@ -23,6 +23,8 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 has_program() { command -v "$1" >/dev/null 2>&1; }
 has_library() { has_program pkg-config && pkg-config --exists "$1"; }
+has_shared_library() { PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -qF "$1"; }
+has_certificates() { [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ]; }
 has_python() {
     local python
     for python in python3 /usr/bin/python3; do
@@ -42,7 +44,12 @@ need() {
 find_missing() {
     missing=()
     need git has_program git
-    need g++ has_program g++ # Swift links with the C++ library's development files
+    need ca-certificates has_certificates # git fetches the dependencies by https
+    # What the Swift toolchain itself is linked with, and the C++ library's development files that it links against.
+    need libncurses6 has_shared_library libncurses.so.6
+    need libcurl4 has_shared_library libcurl.so.4
+    need libxml2 has_shared_library libxml2.so.2
+    need g++ has_program g++
     need pkg-config has_program pkg-config
     need libnats-dev has_library libnats
     need libjansson-dev has_library jansson
@@ -59,6 +66,10 @@ find_missing() {
 
 check_swift() {
     local version
+    if has_program swift && ! swift --version >/dev/null 2>&1; then
+        echo "Swift is here ($(command -v swift)) but does not run:" >&2
+        swift --version >&2 || exit 1
+    fi
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | head -n 1) || true
     if [ -z "$version" ]; then
         cat >&2 <<'TEXT'
@@ -96,7 +107,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "== installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+        apt-get install --yes -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
+        { echo "apt-get could not install ${missing[*]}" >&2 && exit 1; }
     find_missing
     if [ ${#missing[@]} -gt 0 ]; then
         echo "Still missing after apt-get: ${missing[*]}" >&2

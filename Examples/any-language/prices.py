@@ -11,7 +11,7 @@ import sys
 
 import nats
 import nats.micro
-from nats.errors import NoRespondersError, TimeoutError
+from nats.errors import ConnectionClosedError, NoRespondersError, TimeoutError
 from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError, NoStreamResponseError
 
@@ -39,10 +39,10 @@ async def follow_stock(client):
                 config=ConsumerConfig(ack_wait=30))
         except (NotFoundError, NoRespondersError, TimeoutError):  # the notifier makes the stream when it starts
             await asyncio.sleep(1)
-    while True:
+    while not client.is_closed:
         try:
             messages = await subscription.fetch(16, timeout=5)
-        except TimeoutError:
+        except (TimeoutError, ConnectionClosedError):  # nothing came, or this program stops
             continue
         for message in messages:
             try:
@@ -73,13 +73,14 @@ async def main(server):
     await service.add_endpoint(name="quote", subject="apus.rpc.prices.quote", handler=quote)
     print("ready", flush=True)
 
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     following = asyncio.create_task(follow_stock(client))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
-    try:
-        await following
-    except asyncio.CancelledError:
-        await service.stop()
-        await client.drain()
+    await asyncio.wait([following, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    await service.stop()
+    if following.done():
+        following.result()  # before the connection is closed it ends only by failing
+    await client.drain()
 
 
 if __name__ == "__main__":
