@@ -183,7 +183,12 @@ let package = Package(
                 "LiveSyncCore", "LiveSyncApp", "JSON", "Events", "EventBus", "EventBusNATS", "TestKit", "ServiceKit",
                 lifecycle, logging,
             ]),
-        tests("CommandLineTests", ["apus", "CommandLineCore", "Identity", "ServiceKit", "JSON", "Events"]),
+        tests(
+            "CommandLineTests",
+            [
+                "apus", "CommandLineCore", "Identity", "ServiceKit", "EventBus", "EventBusNATS", "TestKit", "JSON",
+                "Events", logging,
+            ]),
         // Depends on the programs only so that they are built before they are started.
         .testTarget(
             name: "EndToEndTests",

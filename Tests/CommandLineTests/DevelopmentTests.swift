@@ -9,12 +9,14 @@ struct DevelopmentFilesTests {
     func configuration() throws {
         let configuration = DevelopmentConfiguration(
             natsURL: "nats://127.0.0.1:4222", gatewayAddress: "127.0.0.1:8080", tokenSecret: "s#: \"x\"", apiKey: "k",
-            databasePath: "/home/ada's \"files\"/shop: 1.sqlite", samplePath: "/tmp/orders.csv")
+            databasePath: "/home/ada's \"files\"/shop: 1.sqlite", samplePath: "/tmp/orders.csv", uploadPath: "/tmp/up")
         let file = try YAMLFile.parse(configuration.yaml)
         #expect(file["nats"]?["url"] == "nats://127.0.0.1:4222")
         #expect(file["gateway"]?["listen"] == "127.0.0.1:8080")
         #expect(file["gateway"]?["token"]?["secret"] == "s#: \"x\"")
         #expect(file["gateway"]?["api"]?["key"] == "k")
+        #expect(file["gateway"]?["page"] == ["sample": "/tmp/orders.csv", "tables": ["main.products", "main.posts"]])
+        #expect(file["gateway"]?["upload"]?["directory"] == "/tmp/up")
         #expect(file["livesync"]?["sources"]?.arrayValue?.first?["sqlite"] == "/home/ada's \"files\"/shop: 1.sqlite")
         #expect(file["livesync"]?["sources"]?.arrayValue?.first?["tables"] == ["products", "posts"])
         #expect(file["livesync"]?["access"]?.arrayValue?.map { $0["table"] } == ["main.products", "main.posts"])

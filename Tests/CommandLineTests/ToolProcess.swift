@@ -17,11 +17,12 @@ struct ToolProcess {
     /// Runs it in an empty folder, with no settings but those given.
     @discardableResult
     static func run(
-        _ arguments: [String], input: String = "", environment: [String: String] = [:], in folder: URL? = nil
+        _ arguments: [String], input: String = "", environment: [String: String] = [:], in folder: URL? = nil,
+        program: String = path
     ) async throws -> ToolProcess {
         let folder = try folder ?? TemporaryFolder.make()
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.currentDirectoryURL = folder
         process.environment = ["PATH": "/usr/bin:/bin", "HOME": folder.path].merging(environment) { $1 }

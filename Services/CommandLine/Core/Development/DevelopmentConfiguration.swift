@@ -10,10 +10,12 @@ public struct DevelopmentConfiguration: Sendable, Equatable {
     public var databasePath: String
     /// The CSV file that the page offers for a task.
     public var samplePath: String
+    /// The folder for files that are picked on the page.
+    public var uploadPath: String
 
     public init(
         natsURL: String, gatewayAddress: String, tokenSecret: String, apiKey: String, databasePath: String,
-        samplePath: String
+        samplePath: String, uploadPath: String
     ) {
         self.natsURL = natsURL
         self.gatewayAddress = gatewayAddress
@@ -21,6 +23,7 @@ public struct DevelopmentConfiguration: Sendable, Equatable {
         self.apiKey = apiKey
         self.databasePath = databasePath
         self.samplePath = samplePath
+        self.uploadPath = uploadPath
     }
 
     /// The file's text.
@@ -39,6 +42,11 @@ public struct DevelopmentConfiguration: Sendable, Equatable {
             secret: \(quoted(tokenSecret))    # signs the tokens of `apus token`
           api:
             key: \(quoted(apiKey))
+          page:                      # what the demonstration page shows
+            sample: \(quoted(samplePath))
+            tables: [\(DemonstrationDatabase.tables.map { "main.\($0)" }.joined(separator: ", "))]
+          upload:
+            directory: \(quoted(uploadPath))
 
         worker:
           queues: { default: 8 }

@@ -7,6 +7,7 @@ extension DataFolder {
     /// - Returns: what was made, for people.
     func fill(natsURL: String, gatewayAddress: String) throws -> [String] {
         var made: [String] = []
+        try DataFolder(path: uploadPath).create()
         if !FileManager.default.fileExists(atPath: databasePath) {
             try makeDatabase()
             made.append("a demonstration database, \(databasePath)")
@@ -18,7 +19,8 @@ extension DataFolder {
         if !hasConfiguration {
             let configuration = DevelopmentConfiguration(
                 natsURL: natsURL, gatewayAddress: gatewayAddress, tokenSecret: DataFolder.secret(),
-                apiKey: DataFolder.secret(), databasePath: databasePath, samplePath: samplePath)
+                apiKey: DataFolder.secret(), databasePath: databasePath, samplePath: samplePath,
+                uploadPath: uploadPath)
             try write(configuration.yaml, to: configurationPath)
             made.append("the configuration, \(configurationPath)")
         }

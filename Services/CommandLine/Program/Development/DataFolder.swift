@@ -15,6 +15,7 @@ struct DataFolder: Sendable {
     var databasePath: String { path + "/shop.sqlite" }
     var samplePath: String { path + "/orders.csv" }
     var streamsPath: String { path + "/nats" }
+    var uploadPath: String { path + "/uploads" }
     private var sessionPath: String { path + "/session.json" }
     private var lockPath: String { path + "/lock" }
 

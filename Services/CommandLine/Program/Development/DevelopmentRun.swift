@@ -23,7 +23,7 @@ struct DevelopmentRun {
             group.addTask { for await _ in interruption.signals { continuation.yield(.interrupted) } }
             var supervisor = DevelopmentSupervisor(
                 plan: plan, log: log, events: continuation,
-                onReady: { [self] session in
+                onChange: { [self] session in
                     try folder.write(session)
                 }, onFirstReady: { [self] in welcome() })
             defer { group.cancelAll() }

@@ -45,7 +45,7 @@ struct DevelopmentSupervisor {
     private let plan: DevelopmentPlan
     private let log: DevelopmentLog
     private let events: AsyncStream<DevelopmentEvent>.Continuation
-    private let onReady: (DevelopmentSession) throws -> Void
+    private let onChange: (DevelopmentSession) throws -> Void
     private let onFirstReady: () -> Void
     private let launcher = LaunchThread()
     private let begin = ContinuousClock.now
@@ -55,16 +55,16 @@ struct DevelopmentSupervisor {
     typealias Work = ThrowingDiscardingTaskGroup<any Error>
 
     /// - Parameters:
-    ///   - onReady: called whenever all programs are ready, with where they are.
-    ///   - onFirstReady: called the first time.
+    ///   - onChange: called whenever a program has become ready, with where all of them are.
+    ///   - onFirstReady: called once all are ready for the first time.
     init(
         plan: DevelopmentPlan, log: DevelopmentLog, events: AsyncStream<DevelopmentEvent>.Continuation,
-        onReady: @escaping (DevelopmentSession) throws -> Void, onFirstReady: @escaping () -> Void
+        onChange: @escaping (DevelopmentSession) throws -> Void, onFirstReady: @escaping () -> Void
     ) {
         self.plan = plan
         self.log = log
         self.events = events
-        self.onReady = onReady
+        self.onChange = onChange
         self.onFirstReady = onFirstReady
         children =
             (plan.server.map { [Child(program: $0, isServer: true)] } ?? [])
@@ -193,19 +193,23 @@ struct DevelopmentSupervisor {
         guard children[index].machine.isRunning, !children[index].isReady else { return }
         children[index].isReady = true
         let isFirstServerStart = children[index].isServer && phase == .starting && children[index].life == 1
+        try tellSession()
         if isFirstServerStart {
             log.tell("nats-server listens on \(plan.natsURL)")
             return try await startServices(&work)
         }
         if phase == .running { log.tell("\(children[index].program.label) is ready again") }
-        guard children.allSatisfy(\.isReady) else { return }
-        var session = DevelopmentSession(process: getpid(), natsURL: plan.natsURL, page: plan.page)
-        for child in children { session.adminAddresses[child.program.label] = child.admin }
-        try onReady(session)
-        if phase == .starting {
+        if phase == .starting, children.allSatisfy(\.isReady) {
             phase = .running
             onFirstReady()
         }
+    }
+
+    /// Other commands find the system by this, also while parts of it are still starting.
+    private func tellSession() throws {
+        var session = DevelopmentSession(process: getpid(), natsURL: plan.natsURL, page: plan.page)
+        for child in children where child.isReady { session.adminAddresses[child.program.label] = child.admin }
+        try onChange(session)
     }
 
     // MARK: Ending
@@ -228,7 +232,9 @@ struct DevelopmentSupervisor {
                 events.yield(.delayPassed(program: index, life: life))
             }
         case .doNothing, .start, .terminate:
-            log.tell("stopped \(label)\(exit == .status(0) ? "" : " (\(exit))")")
+            // nats-server ends with status 1 when it is told to.
+            let isUsual = exit == .status(0) || children[index].isServer
+            log.tell("stopped \(label)\(isUsual ? "" : " (\(exit))")")
         }
         return continueStopping(&work)
     }

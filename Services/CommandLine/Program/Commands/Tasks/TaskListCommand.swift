@@ -27,6 +27,9 @@ struct TaskListCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How many at the most.", valueName: "n"))
     var limit = 50
 
+    /// What the worker gives at once.
+    private static let pageLimit = 200
+
     @OptionGroup var options: BusOptions
     @OptionGroup var output: OutputOptions
 
@@ -39,13 +42,10 @@ struct TaskListCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
-            var parameters: JSONObject = ["limit": .integer(Int64(limit))]
+            var parameters = JSONObject()
             parameters["user"] = user.map { .string($0) }
             parameters["status"] = status.map { .string($0) }
-            let reply = try await BusSession.run(options) {
-                try await $0.call("tasks.list", .object(parameters), of: TaskCommand.program)
-            }
-            let tasks = (reply["tasks"]?.arrayValue ?? reply.arrayValue ?? []).compactMap(TaskStatus.init(json:))
+            let tasks = try await BusSession.run(options) { try await self.tasks(parameters, $0) }
             let console = Console.standard
             if output.isJSON {
                 for task in tasks { console.line(task.json) }
@@ -54,6 +54,20 @@ struct TaskListCommand: AsyncParsableCommand {
             guard !tasks.isEmpty else { return console.note("no tasks") }
             for line in table(tasks).lines(console.styler) { console.line(line) }
         }
+    }
+
+    /// Page by page, until there are enough.
+    private func tasks(_ filter: JSONObject, _ session: BusSession) async throws -> [TaskStatus] {
+        var tasks: [TaskStatus] = []
+        var parameters = filter
+        while tasks.count < limit {
+            parameters["limit"] = .integer(Int64(min(TaskListCommand.pageLimit, limit - tasks.count)))
+            let reply = try await session.call("tasks.list", .object(parameters), of: TaskCommand.program)
+            tasks += (reply["tasks"]?.arrayValue ?? []).compactMap(TaskStatus.init(json:))
+            guard let next = reply["next"]?.stringValue, next != parameters["before"]?.stringValue else { break }
+            parameters["before"] = .string(next)
+        }
+        return tasks
     }
 
     private func table(_ tasks: [TaskStatus]) -> TextTable {
