@@ -135,7 +135,7 @@ let package = Package(
         library(
             "NotifierApp", path: "Services/Notifier/App",
             ["NotifierCore", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging, metrics]),
-        program("apus-notifier", path: "Services/Notifier/Program", ["NotifierApp"]),
+        program("apus-notifier", path: "Services/Notifier/Program", ["NotifierApp", "ServiceKit"]),
 
         library(
             "TaskWorkerCore", path: "Services/TaskWorker/Core", ["JSON", "Events", collections]),
@@ -173,7 +173,11 @@ let package = Package(
                 "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
                 "TestKit", nioCore, nioPosix,
             ]),
-        tests("NotifierTests", ["NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),
+        tests(
+            "NotifierTests",
+            [
+                "NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle, logging,
+            ]),
         tests(
             "TaskWorkerTests",
             ["TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),

@@ -49,6 +49,15 @@ public struct Subjects: Sendable, Hashable {
     public func event(_ type: String) -> String { "\(prefix).event.\(SubjectToken.encode(type))" }
     public var allEvents: String { "\(prefix).event.>" }
 
+    /// The type that an `apus.event.<type>` subject names; nil for any other subject. A name that ``event(_:)`` does not
+    /// make, from a client that encodes it differently, stands for itself.
+    public func eventType(ofSubject subject: String) -> String? {
+        let beginning = "\(prefix).event."
+        guard subject.hasPrefix(beginning), subject.utf8.count > beginning.utf8.count else { return nil }
+        let token = subject.dropFirst(beginning.count)
+        return SubjectToken.decode(token) ?? String(token)
+    }
+
     /// `apus.task.<queue>.<task name>`; a queue is one token, a task's name may hold dots.
     public func task(queue: String, name: String) -> String {
         "\(prefix).task.\(queueToken(queue)).\(SubjectToken.encode(name))"

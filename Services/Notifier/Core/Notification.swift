@@ -21,7 +21,8 @@ package struct Notification: Sendable, Equatable {
 
     package let id: String
     package let type: String
-    package let title: String
+    /// Nil where the message says it all.
+    package let title: String?
     package let message: String
     package let alert: Alert?
     /// To the millisecond.
@@ -38,7 +39,7 @@ package struct Notification: Sendable, Equatable {
     ]
 
     package init(
-        id: String, type: String, title: String, message: String, alert: Alert? = nil, createdAt: Timestamp,
+        id: String, type: String, title: String?, message: String, alert: Alert? = nil, createdAt: Timestamp,
         fields: JSONObject
     ) {
         self.id = id
@@ -68,7 +69,7 @@ extension Notification {
             object["state"] = .string(alert.state.rawValue)
             object["incident"] = .string(alert.incident)
         }
-        object["title"] = .string(title)
+        object["title"] = title.map { .string($0) }
         object["message"] = .string(message)
         for (key, value) in fields { object[key] = value }
         object["created_at"] = .string(createdAt.description)
@@ -78,7 +79,7 @@ extension Notification {
     /// Reads what ``json`` wrote; nil for anything else.
     package init?(json object: JSONObject) {
         guard let id = object["id"]?.stringValue, let type = object["type"]?.stringValue,
-            let title = object["title"]?.stringValue, let message = object["message"]?.stringValue,
+            let message = object["message"]?.stringValue,
             let createdAt = object["created_at"]?.stringValue.flatMap({ Timestamp(rfc3339: $0) })
         else { return nil }
         var alert: Alert?
@@ -88,7 +89,8 @@ extension Notification {
             alert = Alert(state: state, incident: incident)
         }
         self.init(
-            id: id, type: type, title: title, message: message, alert: alert, createdAt: createdAt, fields: object)
+            id: id, type: type, title: object["title"]?.stringValue, message: message, alert: alert,
+            createdAt: createdAt, fields: object)
     }
 }
 

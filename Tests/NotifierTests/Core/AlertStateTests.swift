@@ -54,7 +54,7 @@ import Testing
         json["incident"] = nil
         #expect(
             JSONValue.object(json) == [
-                "type": "inventory_alert", "state": "firing", "title": "Inventory alert", "product_id": "P-7",
+                "type": "inventory_alert", "state": "firing", "product_id": "P-7",
                 "quantity": 3, "threshold": 5, "version": 18, "message": "Low inventory for product: P-7",
                 "created_at": "2026-01-01T00:00:02Z",
             ])

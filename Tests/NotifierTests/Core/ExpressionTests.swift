@@ -1,5 +1,6 @@
 import JSON
 import NotifierCore
+import TestKit
 import Testing
 
 @Suite struct ExpressionTests {

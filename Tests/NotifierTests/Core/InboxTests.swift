@@ -1,10 +1,14 @@
 import Events
 import JSON
 import NotifierCore
+import TestKit
 import Testing
 
+/// The type under test; TestKit has one of the same name.
+private typealias Inbox = NotifierCore.Inbox
+
 @Suite struct InboxTests {
-    static let limits = Inbox.Limits(count: 5, bytes: 100_000)
+    private static let limits = Inbox.Limits(count: 5, bytes: 100_000)
 
     private func notification(_ number: Int, second: Int64? = nil, type: String = "order_update") -> Notification {
         Notification(

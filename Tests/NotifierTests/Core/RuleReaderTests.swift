@@ -1,6 +1,7 @@
 import Events
 import JSON
 import NotifierCore
+import TestKit
 import Testing
 
 @Suite struct RuleReaderTests {
@@ -51,7 +52,7 @@ import Testing
         #expect(reader.problems.isEmpty)
         #expect(rules.map(\.name) == ["low-inventory", "order-status", "refund"])
         #expect(rules[1].to.source == "user:{{buyer}}")
-        #expect(rules[1].title.source == "Order", "a title is made of the type where none is given")
+        #expect(rules[1].title == nil)
     }
 
     @Test("a rule can be switched off")

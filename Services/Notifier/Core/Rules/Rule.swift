@@ -10,7 +10,7 @@ package struct Rule: Sendable, Equatable {
     package let to: TextTemplate
     /// The notifications' type, which a user may mute.
     package let type: String
-    package let title: TextTemplate
+    package let title: TextTemplate?
     package let message: TextTemplate
     /// Events for which it does not hold are none of the rule's business.
     package let when: Expression?
@@ -79,7 +79,8 @@ extension Rule {
             visible["incident"] = .string(alert.incident)
         }
         let notification = Notification(
-            id: id, type: type, title: try render(title, "title", visible),
+            id: id, type: type,
+            title: try title.map { title throws(RuleFailure) in try render(title, "title", visible) },
             message: try message(visible, isResolved: alert?.state == .resolved), alert: alert,
             createdAt: event.order.storedAt, fields: carriedFields(event))
         guard JSONValue.object(notification.json).serialized().count <= Notification.maximumBytes else {

@@ -152,8 +152,7 @@ private struct ConfigurationNode {
         let fields = fieldPaths("fields")
         let alert = alert()
         reportUnknownKeys()
-        guard problems.isEmpty, let name, let event, let to, let type, let message,
-            let title = title ?? (try? TextTemplate(ConfigurationNode.title(ofType: type)))
+        guard problems.isEmpty, let name, let event, let to, let type, let message
         else { return (name, nil) }
         return (
             name,
@@ -217,12 +216,5 @@ private struct ConfigurationNode {
         problems += node.problems
         guard node.problems.isEmpty, let key, let fire else { return nil }
         return AlertRule(key: key, fire: fire, clear: clear, version: version, resolvedMessage: resolvedMessage)
-    }
-
-    /// `inventory_alert` is entitled "Inventory alert".
-    private static func title(ofType type: String) -> String {
-        // Braces would be read as a template's tag.
-        let words = type.replacing("{", with: "").replacing("_", with: " ")
-        return words.prefix(1).uppercased() + words.dropFirst()
     }
 }

@@ -1,0 +1,135 @@
+import EventBus
+import Events
+import Synchronization
+
+/// A connection of a process that dies: from the given step on, nothing that it asks for happens any more. Steps are the calls
+/// that read or change something for others to see.
+final class FailingBus: EventBus {
+    enum Moment: CaseIterable {
+        /// The step does not happen.
+        case before
+        /// The step happens, and the process dies before it knows.
+        case after
+    }
+
+    private let bus: MemoryBus
+    private let step: Int
+    private let moment: Moment
+    private let steps = Mutex(0)
+
+    init(_ bus: MemoryBus, failingAt step: Int, _ moment: Moment) {
+        self.bus = bus
+        self.step = step
+        self.moment = moment
+    }
+
+    /// Whether the process died.
+    var hasFailed: Bool { steps.withLock { $0 } >= step }
+
+    private static let death = BusError(.timeout, "the process has died")
+
+    func perform<Value>(_ operation: () async throws(BusError) -> Value) async throws(BusError) -> Value {
+        let number = steps.withLock { steps in
+            steps += 1
+            return steps
+        }
+        if number > step || number == step && moment == .before { throw Self.death }
+        let value = try await operation()
+        if number == step { throw Self.death }
+        return value
+    }
+
+    func publish(_ message: BusMessage) throws(BusError) { try bus.publish(message) }
+    func subscribe(
+        _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
+    ) throws(BusError) -> any BusSubscription {
+        try bus.subscribe(subject, queue: queue, onMessage: onMessage)
+    }
+    func request(_ message: BusMessage, timeout: Duration) async throws(BusError) -> BusMessage {
+        try await bus.request(message, timeout: timeout)
+    }
+    func flush(timeout: Duration) async throws(BusError) { try await bus.flush(timeout: timeout) }
+    func ensureStream(_ specification: StreamSpecification) async throws(BusError) -> StreamState {
+        try await perform { () async throws(BusError) in try await bus.ensureStream(specification) }
+    }
+    func streamState(_ name: String) async throws(BusError) -> StreamState {
+        try await perform { () async throws(BusError) in try await bus.streamState(name) }
+    }
+    func deleteStream(_ name: String) async throws(BusError) { try await bus.deleteStream(name) }
+    func append(_ message: BusMessage, expecting: ExpectedSequence?) async throws(BusError) -> AppendReceipt {
+        try await perform { () async throws(BusError) in try await bus.append(message, expecting: expecting) }
+    }
+    func messages(
+        in stream: String, subject: String?, after: UInt64, limit: Int
+    ) async throws(BusError) -> [StoredMessage] {
+        try await perform { () async throws(BusError) in
+            try await bus.messages(in: stream, subject: subject, after: after, limit: limit)
+        }
+    }
+    func lastMessage(in stream: String, subject: String) async throws(BusError) -> StoredMessage? {
+        try await bus.lastMessage(in: stream, subject: subject)
+    }
+    func deleteMessage(in stream: String, sequence: UInt64) async throws(BusError) {
+        try await bus.deleteMessage(in: stream, sequence: sequence)
+    }
+    func purge(stream: String, subject: String?, keep: Int) async throws(BusError) {
+        try await bus.purge(stream: stream, subject: subject, keep: keep)
+    }
+    func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
+        FailingConsumer(consumer: try await bus.consumer(specification), bus: self)
+    }
+    func keyValue(_ specification: BucketSpecification) async throws(BusError) -> any KeyValueBucket {
+        FailingBucket(bucket: try await bus.keyValue(specification), bus: self)
+    }
+    var isConnected: Bool { bus.isConnected }
+    func connectionEvents() -> AsyncStream<BusConnectionEvent> { bus.connectionEvents() }
+    func close(timeout: Duration) async { await bus.close(timeout: timeout) }
+}
+
+private struct FailingConsumer: BusConsumer {
+    let consumer: any BusConsumer
+    let bus: FailingBus
+
+    func fetch(_ maximum: Int, wait: Duration) async throws(BusError) -> [Delivery] {
+        try await consumer.fetch(maximum, wait: wait).map { delivery in
+            Delivery(
+                message: delivery.message, sequence: delivery.sequence, attempt: delivery.attempt,
+                storedAt: delivery.storedAt, pending: delivery.pending
+            ) { [bus] answer throws(BusError) in
+                try await bus.perform { () async throws(BusError) in
+                    switch answer {
+                    case .acknowledge: try await delivery.acknowledge()
+                    case .retry(let delay): try await delivery.retry(after: delay)
+                    case .extend: try await delivery.extend()
+                    case .terminate: try await delivery.terminate()
+                    }
+                }
+            }
+        }
+    }
+}
+
+private struct FailingBucket: KeyValueBucket {
+    let bucket: any KeyValueBucket
+    let bus: FailingBus
+
+    var name: String { bucket.name }
+    func get(_ key: String) async throws(BusError) -> KeyValueEntry? {
+        try await bus.perform { () async throws(BusError) in try await bucket.get(key) }
+    }
+    func put(_ key: String, _ value: [UInt8]) async throws(BusError) -> UInt64 {
+        try await bus.perform { () async throws(BusError) in try await bucket.put(key, value) }
+    }
+    func update(_ key: String, _ value: [UInt8], revision: UInt64?) async throws(BusError) -> UInt64 {
+        try await bus.perform { () async throws(BusError) in
+            try await bucket.update(key, value, revision: revision)
+        }
+    }
+    func delete(_ key: String) async throws(BusError) { try await bucket.delete(key) }
+    func purge(_ key: String) async throws(BusError) { try await bucket.purge(key) }
+    func history(_ key: String) async throws(BusError) -> [KeyValueEntry] { try await bucket.history(key) }
+    func keys(matching filter: String) async throws(BusError) -> [String] { try await bucket.keys(matching: filter) }
+    func watch(_ filter: String, bufferLimit: Int) async throws(BusError) -> AsyncStream<KeyValueEvent> {
+        try await bucket.watch(filter, bufferLimit: bufferLimit)
+    }
+}
