@@ -180,7 +180,10 @@ let package = Package(
             ]),
         tests(
             "TaskWorkerTests",
-            ["TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit"]),
+            [
+                "TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle,
+                logging,
+            ]),
         tests(
             "LiveSyncTests",
             [

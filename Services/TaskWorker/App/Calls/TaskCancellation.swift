@@ -1,0 +1,43 @@
+internal import EventBus
+internal import Events
+internal import JSON
+internal import TaskWorkerCore
+
+/// `tasks.cancel`: ends a task wherever it is. The record is final at once and survives whatever restarts; a running
+/// attempt is told, and can change nothing any more.
+struct TaskCancellation: Sendable {
+    let parts: WorkerParts
+
+    func cancel(_ call: RPCRequest) async throws -> JSONValue {
+        let access = try TaskAccess(call.caller)
+        let id = try call.taskID()
+        while true {
+            guard let slot = try await parts.store.find(id), let record = slot.record, access.includes(record.user)
+            else { throw RPCError(404, "there is no task \(id)") }
+            if record.state == .cancelled { return record.status.json }
+            guard !record.state.isFinal else { throw RPCError(409, "the task is already \(record.state.rawValue)") }
+            var cancelled = record
+            cancelled.cancel(message: "cancelled", at: parts.clock.now)
+            do throws(BusError) {
+                _ = try await parts.store.write(cancelled, replacing: slot)
+            } catch {
+                guard error.code == .conflict else { throw error }
+                continue
+            }
+            try await follow(cancelled, replacing: record)
+            return cancelled.status.json
+        }
+    }
+
+    /// Tells everybody, then takes the task from where it waits.
+    private func follow(_ cancelled: TaskRecord, replacing record: TaskRecord) async throws {
+        let (parts, id) = (parts, record.id)
+        try await parts.store.markCancelled(id)
+        try await parts.announcer.announceIfMissing(record.status)
+        try await parts.announcer.announce(cancelled.status)
+        // A running one is answered by its worker. One that waits need not be delivered only to be skipped.
+        if !record.state.isRunning, let sequence = record.streamSequence {
+            try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: sequence)
+        }
+    }
+}

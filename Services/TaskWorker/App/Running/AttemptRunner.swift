@@ -1,0 +1,125 @@
+internal import EventBus
+internal import Events
+internal import JSON
+internal import Logging
+internal import Metrics
+internal import TaskWorkerCore
+
+/// Runs one attempt of a task from its first moment to the answer to the queue.
+///
+/// The work runs in a task of its own; this one alone writes the record and publishes, one after the other, so that
+/// versions appear in order. Whatever happens from outside (cancel, lease, time limit, shutdown) comes in as an event.
+struct AttemptRunner: Sendable {
+    /// How long work that is to end may take for it before its end is recorded without it.
+    static let grace = Duration.seconds(5)
+    /// The largest result: it travels in records and channel messages, which hold 1 MiB by default.
+    static let maximumResultLength = 512 * 1024
+
+    let parts: WorkerParts
+    let delivery: Delivery
+    let request: TaskRequest
+    let logger: Logger
+
+    /// - Parameters:
+    ///   - slot: holds the record of the attempt, which has just begun and been announced.
+    ///   - leaseUntil: until when the delivery is ours without renewal.
+    func run(_ slot: TaskSlot, leaseUntil: Timestamp) async {
+        guard let record = slot.record else { return }
+        let attempt = RunningAttempt(
+            id: record.id, number: record.attempt, leaseUntil: leaseUntil, clock: parts.clock)
+        parts.running.add(attempt)
+        defer { parts.running.remove(attempt) }
+        let start = parts.clock.now
+        let definition = parts.tasks[record.name]
+        // Owned here: stopped by the attempt, and always waited for below.
+        let work = Task { attempt.end(await outcome(definition, attempt)) }
+        attempt.onStop { work.cancel() }
+        var endTimeout: (@Sendable () -> Void)?
+        if let limit = request.timeout ?? definition?.timeout {
+            endTimeout = parts.clock.schedule(after: limit) { attempt.stop(.timedOut(limit)) }
+        }
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                let keeper = LeaseKeeper(
+                    attempt: attempt, delivery: delivery, key: (record.user, record.id), parts: parts)
+                group.addTask { await keeper.run() }
+                var journal = AttemptJournal(parts: parts, attempt: attempt, slot: slot, record: record)
+                let outcome = await follow(attempt, &journal)
+                let final = await journal.finish(
+                    outcome, delivery: delivery, retrying: definition?.retry ?? RetryPolicy(), logger: logger)
+                count(final, since: start, isKnown: definition != nil)
+                group.cancelAll()
+            }
+        } onCancel: {
+            attempt.stop(.shutdown)
+        }
+        endTimeout?()
+        attempt.close()
+        // The place in the queue is free when the work has really ended.
+        await work.value
+    }
+
+    /// Publishes progress until the attempt ends.
+    private func follow(_ attempt: RunningAttempt, _ journal: inout AttemptJournal) async -> AttemptOutcome? {
+        for await event in attempt.events {
+            switch event {
+            case .progress: await journal.publishProgress()
+            case .ended(let outcome):
+                guard let reason = attempt.stopReason else { return outcome }
+                return self.outcome(of: reason)
+            case .stopped: attempt.planGraceEnd(after: AttemptRunner.grace)
+            case .graceOver:
+                logger.warning("a task goes on although it was told to stop")
+                return attempt.stopReason.flatMap(outcome(of:))
+            }
+        }
+        return .handedBack("the worker was stopped")
+    }
+
+    /// What a stop makes of the attempt; nil if there is nothing left to be recorded.
+    private func outcome(of reason: StopReason) -> AttemptOutcome? {
+        switch reason {
+        case .cancelled, .superseded: nil
+        case .timedOut(let limit): .timedOut(after: limit)
+        case .leaseLost: .handedBack("handed back: the worker lost sight of the bus for longer than its lease")
+        case .shutdown: .handedBack("handed back: the worker was stopped")
+        }
+    }
+
+    /// Does the work.
+    private func outcome(_ definition: TaskDefinition?, _ attempt: RunningAttempt) async -> AttemptOutcome {
+        guard let definition else {
+            let known = parts.tasks.names.joined(separator: ", ")
+            return .failedForGood(
+                "no task \(request.name) is known to the worker of queue \(request.queue), only \(known); "
+                    + "correct the name, or add it to worker.tasks")
+        }
+        let context = TaskContext(attempt, name: request.name, user: request.user, logger: logger)
+        do {
+            let result = try await definition.run(request.arguments, context)
+            let length = result.serialized().count
+            guard length <= AttemptRunner.maximumResultLength else {
+                return .failedForGood(
+                    "the result takes \(length) bytes, more than the \(AttemptRunner.maximumResultLength) that are "
+                        + "allowed; store it elsewhere and return where")
+            }
+            return .completed(result)
+        } catch let failure as TaskFailure {
+            return failure.isRetryable ? .failed(failure.message) : .failedForGood(failure.message)
+        } catch  where error is TaskStopped || error is CancellationError {
+            // What stopped it decides; a task that gives up by itself has failed.
+            return .failed("the task gave up although nobody had told it to")
+        } catch {
+            return .failed("\(error)")
+        }
+    }
+
+    private func count(_ final: TaskRecord?, since start: Timestamp, isKnown: Bool) {
+        guard let final else { return }
+        // A name that nobody knows comes from outside and must not make a series of its own.
+        let name = isKnown ? final.name : "unknown"
+        Counter(label: "apus_tasks_total", dimensions: [("task", name), ("status", final.state.rawValue)]).increment()
+        Timer(label: "apus_task_attempt_seconds", dimensions: [("task", name)])
+            .recordNanoseconds(parts.clock.now.nanoseconds - start.nanoseconds)
+    }
+}

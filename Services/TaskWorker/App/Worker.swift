@@ -1,0 +1,64 @@
+internal import EventBus
+internal import Events
+internal import ServiceKit
+internal import ServiceLifecycle
+internal import TaskWorkerCore
+
+/// The whole worker: once the bus is there, its calls, its watch for cancels and one worker per queue.
+struct Worker: Service {
+    let configuration: WorkerConfiguration
+    let context: ServiceContext
+    let tasks: TaskRegistry
+    let clock: any BusClock
+    let random: @Sendable () -> Double
+
+    func run() async throws {
+        guard let store = try await makeStore() else { return }
+        context.readiness.set("streams", true)
+        let service = MicroService(
+            name: context.name, version: context.version, description: "Runs tasks and reports their progress",
+            bus: context.bus, subjects: context.subjects, logger: context.logger)
+        let parts = WorkerParts(
+            bus: context.bus, subjects: context.subjects, clock: clock, store: store,
+            announcer: TaskAnnouncer(bus: context.bus, subjects: context.subjects),
+            deadLetters: DeadLetters(bus: context.bus, subjects: context.subjects), tasks: tasks,
+            running: RunningAttempts(), lease: configuration.lease, worker: service.id, random: random,
+            logger: context.logger)
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await CancelWatch(parts: parts).run() }
+            group.addTask { try await TaskCalls(parts: parts, service: service, makeID: Worker.makeID).run() }
+            for (queue, concurrency) in configuration.queues {
+                let worker = QueueWorker(
+                    queue: queue, concurrency: concurrency, drainTime: drainTime, parts: parts)
+                group.addTask { try await worker.run() }
+            }
+        }
+    }
+
+    /// How long running tasks have on shutdown. Handing back what is left takes a moment too, and must be done before
+    /// everything is cut off.
+    private var drainTime: Duration {
+        max(.zero, context.shutdownTimeout - min(.seconds(5), context.shutdownTimeout / 4))
+    }
+
+    /// Makes the streams and the bucket as soon as there is a bus; nil if the worker is to stop before that.
+    private func makeStore() async throws -> TaskStore? {
+        do {
+            return try await cancelWhenGracefulShutdown {
+                try await context.untilAvailable("the streams of tasks") {
+                    try await context.bus.ensureStream(.tasks(context.subjects))
+                    try await DeadLetters(bus: context.bus, subjects: context.subjects).ensureStream()
+                    return TaskStore(
+                        bucket: try await context.bus.keyValue(TaskStore.specification(context.subjects)))
+                }
+            }
+        } catch is CancellationError {
+            return nil
+        }
+    }
+
+    private static func makeID(at moment: Timestamp) -> TaskID {
+        var generator = SystemRandomNumberGenerator()
+        return TaskID.generate(at: moment, using: &generator)
+    }
+}
