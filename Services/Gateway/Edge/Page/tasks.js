@@ -57,8 +57,10 @@ export function startTasks(apus, { user, token, configuration }) {
       labels.set(id, label);
       note.textContent = '';
       if (!user) apus.subscribe(`task:${id}`, { onMessage: ({ data }) => take(data) });
-      take({ task_id: id, name: 'dataset.summarize', status: 'queued', progress: 0, attempt: 0, sequence: -1 });
-      await refresh(id);
+      // Its first reports may have been faster than this answer.
+      if (tasks.has(id)) show(tasks.get(id));
+      else take({ task_id: id, name: 'dataset.summarize', status: 'queued', progress: 0, attempt: 0, sequence: -1 });
+      refresh(id).catch(() => {}); // not on record yet: its reports are on their way
     } catch (error) {
       note.textContent = `Not started: ${error.message}`;
     }
