@@ -53,8 +53,18 @@ package func buildGateway(
             context.startup.tell(
                 "listen", ListenAddress(host: configuration.listen.host, port: port).description)
         })
+    let calls = MicroService(
+        name: "apus-gateway", version: context.version, description: "holds the sockets of clients", bus: context.bus,
+        subjects: context.subjects, logger: context.logger)
+    calls.rpc("gateway.info") { _ in
+        [
+            "node": .string(node), "version": .string(context.version),
+            "connections": .integer(await shards.connectionCount),
+        ]
+    }
     return [
         HistoryStreams(namespaces: namespaces, context: context),
+        MicroServiceRunner(calls),
         HubRunner(hub: hub, clock: clock),
         PresenceRunner(presence: presence),
         server,

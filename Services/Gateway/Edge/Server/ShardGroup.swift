@@ -31,6 +31,15 @@ package final class ShardGroup: Sendable {
         all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count].shard
     }
 
+    /// How many clients are connected to this gateway.
+    package var connectionCount: Int64 {
+        get async {
+            var count = 0
+            for (_, shard) in all { count += await shard.connectionCount }
+            return Int64(count)
+        }
+    }
+
     /// Begins to give every shard its tick, about once a second.
     package func startTicking() -> [RepeatedTask] {
         all.map { loop, shard in
