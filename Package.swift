@@ -176,7 +176,8 @@ let package = Package(
         tests(
             "NotifierTests",
             [
-                "NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle, logging,
+                "NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle,
+                logging,
             ]),
         tests(
             "TaskWorkerTests",

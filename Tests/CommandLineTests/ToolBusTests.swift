@@ -305,7 +305,9 @@ private func withWorker(
         defer { group.cancelAll() }
         // It answers this only after all of its methods.
         let ping = BusMessage(subject: "$SRV.PING.apus-worker")
-        while (try? await bus.request(ping, timeout: .seconds(1))) == nil { try await Task.sleep(for: .milliseconds(5)) }
+        while (try? await bus.request(ping, timeout: .seconds(1))) == nil {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         try await body(seen)
     }
 }

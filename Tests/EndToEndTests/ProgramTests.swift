@@ -137,6 +137,11 @@ struct ConfigurationKey: Hashable, CustomStringConvertible {
 
     var description: String { "\(key) (\(type)\(defaultValue.map { ", default \($0)" } ?? ""))" }
 
+    /// Options spell `.` and `_` alike as `-`, so that is how keys are compared.
+    private static func spelledAsFlag(_ key: String) -> String {
+        key.replacing(".", with: "-").replacing("_", with: "-")
+    }
+
     /// Lines `  --nats-url  (list, default nats://127.0.0.1:4222)` and `  gateway.namespaces  (YAML, file only)`.
     static func inHelp(_ text: String) -> Set<ConfigurationKey> {
         var found: Set<ConfigurationKey> = []
@@ -148,7 +153,7 @@ struct ConfigurationKey: Hashable, CustomStringConvertible {
             let name = String(match.2)
             found.insert(
                 ConfigurationKey(
-                    key: match.1 == nil ? name : name.replacing("-", with: "."), type: String(match.3),
+                    key: spelledAsFlag(name), type: String(match.3),
                     defaultValue: match.4.map(String.init)))
         }
         return found
@@ -166,7 +171,7 @@ struct ConfigurationKey: Hashable, CustomStringConvertible {
             else { continue }
             found.insert(
                 ConfigurationKey(
-                    key: String(match.1), type: String(match.2), defaultValue: match.3.map(String.init)))
+                    key: spelledAsFlag(String(match.1)), type: String(match.2), defaultValue: match.3.map(String.init)))
         }
         return found
     }

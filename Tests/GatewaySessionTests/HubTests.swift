@@ -65,7 +65,8 @@ import Testing
     private func withHub(_ body: (Hub) async throws -> Void) async throws {
         try await bus.ensureStream(.channelHistory(history, namespace: "room", subjects: subjects))
         let hub = Hub(
-            bus: bus, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"), clock: { SystemBusClock().now })
+            bus: bus, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"),
+            clock: { SystemBusClock().now })
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await hub.run() }
             try await body(hub)
