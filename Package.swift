@@ -158,10 +158,10 @@ let package = Package(
                 argumentParser, grdb, logging,
             ]),
 
-        tests("JSONTests", ["JSON"]),
-        tests("EventsTests", ["Events", "JSON"]),
+        tests("JSONTests", ["JSON", "TestKit"]),
+        tests("EventsTests", ["Events", "JSON", "TestKit"]),
         tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit", logging]),
-        tests("IdentityTests", ["Identity", "JSON", "Events", crypto, cryptoExtras]),
+        tests("IdentityTests", ["Identity", "JSON", "Events", "TestKit", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
         tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),
         tests(

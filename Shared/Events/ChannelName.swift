@@ -2,7 +2,10 @@
 ///
 /// A namespace is `[a-z][a-z0-9_-]*`, at most 64 bytes; a name is 1 to 200 bytes of UTF-8 without an empty dot-token. A
 /// name without a colon is in namespace `default`. Only valid names can be made, so whoever holds one may use it.
-public struct ChannelName: Sendable, Hashable {
+///
+/// Two names are equal when their bytes are, as their subjects are: Swift's own `==` would also take `é` written as one
+/// character and as two for the same.
+public struct ChannelName: Sendable {
     /// The namespace of channels that are written without one.
     public static let defaultNamespace = "default"
     public static let maximumNamespaceLength = 64
@@ -58,6 +61,23 @@ public struct ChannelName: Sendable, Hashable {
                 true
             default: false
             }
+        }
+    }
+}
+
+extension ChannelName: Hashable {
+    public static func == (left: ChannelName, right: ChannelName) -> Bool {
+        left.name.utf8.elementsEqual(right.name.utf8) && left.namespace.utf8.elementsEqual(right.namespace.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // The separator keeps ("a", "bc") from hashing like ("ab", "c").
+        for text in [namespace, name] {
+            let isHashed: Void? = text.utf8.withContiguousStorageIfAvailable { bytes in
+                hasher.combine(bytes: UnsafeRawBufferPointer(bytes))
+            }
+            if isHashed == nil { for byte in text.utf8 { hasher.combine(byte) } }
+            hasher.combine(0xFF as UInt8)
         }
     }
 }

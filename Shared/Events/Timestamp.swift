@@ -104,10 +104,9 @@ extension Timestamp: CustomStringConvertible {
         // A day that its month does not have would come out as one of the next month.
         guard Timestamp.civil(fromDays: days).day == day else { return nil }
         let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, overflowOfSum) = product.addingReportingOverflow(fraction)
-        guard !overflow, !overflowOfSum else { return nil }
-        self.init(nanoseconds: sum)
+        let total = Int128(seconds) * 1_000_000_000 + Int128(fraction)
+        guard let nanoseconds = Int64(exactly: total) else { return nil }
+        self.init(nanoseconds: nanoseconds)
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
