@@ -56,6 +56,9 @@ import Testing
         #expect(settings.address("demo.listen") == ListenAddress(host: "::1", port: 80))
         #expect(settings.list("demo.hosts") == ["a", "b"])
         #expect(settings.structure("demo.rules") == [["name": "x"]])
+        var empty = try reader(yaml: "demo: { rules: }")
+        let nothing = empty.structure("demo.rules")
+        #expect(nothing == Optional<JSONValue>.none)
         #expect(settings.problems.isEmpty)
     }
 

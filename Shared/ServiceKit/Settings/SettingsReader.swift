@@ -100,7 +100,8 @@ public struct SettingsReader: Sendable {
     /// What stands under `key` in the configuration file; nil when nothing does.
     public mutating func structure(_ key: String) -> JSONValue? {
         precondition(definitions[key]?.kind == .structure, "\(key) is not defined as a structure")
-        return SettingsReader.value(at: key, in: file).flatMap { $0.isNull ? nil : $0 }
+        guard let value = SettingsReader.value(at: key, in: file), !value.isNull else { return .none }
+        return value
     }
 
     /// Records that `key`, or a place below it such as `notifier.rules[2].to`, cannot be used.

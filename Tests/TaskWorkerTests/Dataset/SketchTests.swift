@@ -39,6 +39,18 @@ import Testing
         #expect(seen.count == texts.count)
     }
 
+    @Test("quartiles stay exact however often few different numbers come")
+    func repeatedNumbers() {
+        var quantiles = Quantiles(limit: 10)
+        for round in 0..<1000 {
+            for value in 0..<5 { quantiles.add(Double((value + round) % 5)) }
+        }
+        #expect(quantiles.isExact)
+        #expect(quantiles.quartiles() == [1, 2, 3])
+        quantiles.add(0.5)
+        #expect(quantiles.quartiles() == [1, 2, 3])
+    }
+
     @Test("exact quartiles interpolate linearly, as numpy does")
     func exactQuartiles() {
         // numpy.percentile(values, [25, 50, 75])

@@ -44,6 +44,7 @@ public struct DevelopmentConfiguration: Sendable, Equatable {
             key: \(quoted(apiKey))
           page:                      # what the demonstration page shows
             sample: \(quoted(samplePath))
+            database: \(quoted(databasePath))
             tables: [\(DemonstrationDatabase.tables.map { "main.\($0)" }.joined(separator: ", "))]
           upload:
             directory: \(quoted(uploadPath))

@@ -42,10 +42,11 @@ package struct ChannelPolicy: Sendable {
         case .anyone: .allow
         case .authenticated: identity.user != nil ? .allow : .authenticationRequired
         case .owner:
-            if identity.user == nil {
-                .authenticationRequired
+            if let user = identity.user {
+                // By bytes: two names that only look the same are two users.
+                user.utf8.elementsEqual(channel.name.utf8) || identity.roles.contains("admin") ? .allow : .deny
             } else {
-                identity.user == channel.name || identity.roles.contains("admin") ? .allow : .deny
+                .authenticationRequired
             }
         case .subscriber: isSubscribed ? .allow : .deny
         case .roles(let roles):
