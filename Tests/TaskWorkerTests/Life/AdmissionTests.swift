@@ -4,11 +4,12 @@ import TaskWorkerCore
 import Testing
 
 @Suite struct AdmissionTests {
-    private func delivered(_ request: TaskRequest = TaskRequest(name: "x"), sequence: UInt64 = 5) -> Admission.Delivered
-    {
+    private func delivered(
+        _ request: TaskRequest = TaskRequest(name: "x"), sequence: UInt64 = 5, delivery: Int = 2
+    ) -> Admission.Delivered {
         Admission.Delivered(
-            request: request, id: taskID, streamSequence: sequence, storedAt: Timestamp(seconds: 100),
-            defaultAttempts: 3, worker: "w2")
+            request: request, id: taskID, streamSequence: sequence, delivery: delivery,
+            storedAt: Timestamp(seconds: 100), defaultAttempts: 3, worker: "w2")
     }
 
     @Test("a task without a record begins its first attempt")
@@ -114,6 +115,21 @@ import Testing
             return
         }
         #expect(next.streamSequence == 6)
+    }
+
+    @Test("a delivery that a stopped worker reads late does not take the task from whoever got it since")
+    func stale() {
+        var running = record()
+        running.begin(worker: "w1", streamSequence: 5, delivery: 3, at: Timestamp(seconds: 101))
+        for late in 1...3 {
+            let decision = Admission.decide(delivered(delivery: late), record: running, now: Timestamp(seconds: 120))
+            #expect(decision == .stale)
+        }
+        guard case .begin = Admission.decide(delivered(delivery: 4), record: running, now: Timestamp(seconds: 120))
+        else {
+            Issue.record("not taken over")
+            return
+        }
     }
 
     @Test("a retry is not begun before its time")

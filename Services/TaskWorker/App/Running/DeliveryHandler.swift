@@ -68,7 +68,8 @@ struct DeliveryHandler: Sendable {
     private func admit(_ delivery: Delivery, _ request: TaskRequest, leaseUntil: Timestamp) async throws {
         let delivered = Admission.Delivered(
             request: request, id: id(delivery, request), streamSequence: delivery.sequence,
-            storedAt: delivery.storedAt, defaultAttempts: parts.tasks[request.name]?.maximumAttempts ?? 1,
+            delivery: delivery.attempt, storedAt: delivery.storedAt,
+            defaultAttempts: parts.tasks[request.name]?.maximumAttempts ?? 1,
             worker: parts.worker)
         let (store, announcer) = (parts.store, parts.announcer)
         var other = Admission.OtherMessage.unknown
@@ -100,6 +101,10 @@ struct DeliveryHandler: Sendable {
                         return try await answer { () throws(BusError) in try await delivery.acknowledge() }
                     }
                     other = .gone
+                case .stale:
+                    // Answering it would be answering for whoever has the task now.
+                    Counter(label: "apus_tasks_fenced_total").increment()
+                    return
                 }
             } catch let error as BusError where error.code == .conflict {
                 // Somebody wrote in between: what is there now decides.

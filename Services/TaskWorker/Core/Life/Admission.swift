@@ -14,6 +14,8 @@ package enum Admission: Sendable, Hashable {
     /// Another message of the queue is this task too and came first. If that one is still there, this one goes;
     /// otherwise decide again with `ignoringOther`.
     case duplicate(of: UInt64)
+    /// A delivery that came late: the message has been delivered anew since, so this one is not to be answered.
+    case stale
 
     /// The longest that a task sleeps before it is looked at again, so that no wrong clock can hide it for good.
     package static let longestDelay = Duration.seconds(3600)
@@ -23,6 +25,8 @@ package enum Admission: Sendable, Hashable {
         package var request: TaskRequest
         package var id: TaskID
         package var streamSequence: UInt64
+        /// How often the message has been delivered, this time included.
+        package var delivery: Int
         package var storedAt: Timestamp
         /// How many attempts the task has if the request does not say.
         package var defaultAttempts: Int
@@ -30,12 +34,13 @@ package enum Admission: Sendable, Hashable {
         package var worker: String
 
         package init(
-            request: TaskRequest, id: TaskID, streamSequence: UInt64, storedAt: Timestamp, defaultAttempts: Int,
-            worker: String
+            request: TaskRequest, id: TaskID, streamSequence: UInt64, delivery: Int, storedAt: Timestamp,
+            defaultAttempts: Int, worker: String
         ) {
             self.request = request
             self.id = id
             self.streamSequence = streamSequence
+            self.delivery = delivery
             self.storedAt = storedAt
             self.defaultAttempts = defaultAttempts
             self.worker = worker
@@ -56,6 +61,9 @@ package enum Admission: Sendable, Hashable {
         if let sequence = record.streamSequence, sequence != delivered.streamSequence, other == .unknown {
             return .duplicate(of: sequence)
         }
+        if let begun = record.delivery, record.streamSequence == delivered.streamSequence, delivered.delivery <= begun {
+            return .stale
+        }
         if let due = record.due, due > now {
             return .postpone(writing: nil, delay: min(longestDelay, now.duration(to: due)))
         }
@@ -69,7 +77,7 @@ package enum Admission: Sendable, Hashable {
             return .giveUp(next, replacing: record)
         }
         next.begin(
-            worker: delivered.worker, streamSequence: delivered.streamSequence,
+            worker: delivered.worker, streamSequence: delivered.streamSequence, delivery: delivered.delivery,
             message: wasLost ? "taken over: the worker that ran attempt \(record.attempt) was lost" : nil, at: now)
         return .begin(next, replacing: record)
     }
@@ -83,7 +91,8 @@ package enum Admission: Sendable, Hashable {
             return .postpone(writing: queued, delay: min(longestDelay, now.duration(to: due)))
         }
         var started = queued
-        started.begin(worker: delivered.worker, streamSequence: delivered.streamSequence, at: now)
+        started.begin(
+            worker: delivered.worker, streamSequence: delivered.streamSequence, delivery: delivered.delivery, at: now)
         return .begin(started, replacing: nil)
     }
 

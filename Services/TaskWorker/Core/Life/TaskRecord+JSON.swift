@@ -8,6 +8,7 @@ extension TaskRecord {
         if handedBack > 0 { members["handed_back"] = .integer(Int64(handedBack)) }
         members["due"] = due.map { .string($0.description) }
         members["stream_sequence"] = streamSequence.map { .integer(Int64(clamping: $0)) }
+        members["delivery"] = delivery.map { .integer(Int64($0)) }
         members["worker"] = worker.map { .string($0) }
         if !errors.isEmpty {
             members["errors"] = .array(
@@ -45,6 +46,7 @@ extension TaskRecord {
         handedBack = json["handed_back"]?.integerValue.flatMap(Int.init(exactly:)).map { max(0, $0) } ?? 0
         due = json["due"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
         streamSequence = json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:))
+        delivery = json["delivery"]?.integerValue.flatMap(Int.init(exactly:))
         worker = json["worker"]?.stringValue
         errors = (json["errors"]?.arrayValue ?? []).compactMap { error in
             guard let attempt = error["attempt"]?.integerValue.flatMap(Int.init(exactly:)),

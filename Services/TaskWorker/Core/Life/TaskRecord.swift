@@ -40,6 +40,9 @@ package struct TaskRecord: Sendable, Hashable {
     package internal(set) var due: Timestamp?
     /// Which message of the queue is this task; nil until its stream has told.
     package internal(set) var streamSequence: UInt64?
+    /// The number of the delivery with which the attempt began. An older one that comes late, for instance to a process
+    /// that was stopped, is nobody's any more.
+    package internal(set) var delivery: Int?
     /// Which process runs, or ran, the attempt.
     package internal(set) var worker: String?
     package internal(set) var errors: [AttemptError]
@@ -64,6 +67,7 @@ package struct TaskRecord: Sendable, Hashable {
         handedBack = 0
         due = request.eta
         self.streamSequence = streamSequence
+        delivery = nil
         worker = nil
         errors = []
     }
@@ -82,7 +86,9 @@ package struct TaskRecord: Sendable, Hashable {
     // MARK: Transitions
 
     /// An attempt begins.
-    package mutating func begin(worker: String, streamSequence: UInt64, message: String? = nil, at now: Timestamp) {
+    package mutating func begin(
+        worker: String, streamSequence: UInt64, delivery: Int = 1, message: String? = nil, at now: Timestamp
+    ) {
         guard advance(to: .started, message: message, at: now) else { return }
         attempt += 1
         sequence = 1
@@ -90,6 +96,7 @@ package struct TaskRecord: Sendable, Hashable {
         due = nil
         self.worker = worker
         self.streamSequence = streamSequence
+        self.delivery = delivery
     }
 
     /// The attempt has come as far as `progress` percent. Never falls: less than before counts as before.
