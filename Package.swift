@@ -160,6 +160,7 @@ let package = Package(
 
         tests("JSONTests", ["JSON", "TestKit"]),
         tests("EventsTests", ["Events", "JSON", "TestKit"]),
+        tests("NATSClientTests", ["NATSClient", "JSON"]),
         tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit", logging]),
         tests("IdentityTests", ["Identity", "JSON", "Events", "TestKit", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),

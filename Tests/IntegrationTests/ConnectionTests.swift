@@ -1,10 +1,11 @@
 import EventBus
 import EventBusNATS
 import Events
-import NATSClient
 import Synchronization
 import TestKit
 import Testing
+
+@testable import NATSClient
 
 @Suite("The connection to NATS", .enabled(if: NATSServerProcess.canRun), .timeLimit(.minutes(1)))
 struct ConnectionTests {
@@ -299,6 +300,34 @@ struct ConnectionTests {
             try NATSEventBus.connect(
                 NATSConfiguration(servers: ["nats://127.0.0.1:1"], credentials: "/nonexistent"), logger: silent)
         }
+    }
+
+    @Test("what callbacks held and the connection itself are let go when they have ended")
+    func memory() async throws {
+        final class Held: Sendable {}
+        let server = try await NATSServerProcess.start()
+        var connection: NATSConnection? = try NATSConnection(NATSConnectionOptions(servers: [server.url]))
+        weak let core = connection?.core
+        weak var cancelled: Held?
+        weak var running: Held?
+        do {
+            let first = Held()
+            let second = Held()
+            cancelled = first
+            running = second
+            let subscription = try connection?.subscribe("a") { _ in withExtendedLifetime(first) {} }
+            try connection?.subscribe("b") { _ in withExtendedLifetime(second) {} }
+            try connection?.publish(NATSMessage(subject: "a"))
+            try await connection?.flush(timeout: .seconds(5))
+            subscription?.cancel()
+        }
+        while cancelled != nil { try await connection?.flush(timeout: .seconds(5)) }
+        #expect(running != nil)
+        await connection?.close(timeout: .seconds(2))
+        while running != nil { await Task.yield() }
+        connection = nil
+        while core != nil { await Task.yield() }
+        await server.stop()
     }
 
     @Test("a sequence of messages drops beyond its bound, says how many, and ends with the connection")

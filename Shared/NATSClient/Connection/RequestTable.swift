@@ -27,6 +27,8 @@ struct RequestTable<Waiter> {
     private var lastToken: UInt64 = 0
 
     var count: Int { entries.count }
+    /// How many deadlines are kept, those of answered requests included.
+    var deadlineCount: Int { deadlines.count }
 
     /// The next time at which something may have to be given up.
     var nextDeadline: Instant? { deadlines.min?.instant }

@@ -77,14 +77,15 @@ public final class PullConsumer: Sendable {
             // The request may still be open on the server.
             inbox.close()
             guard result.messages.isEmpty else { return result.messages }
-            throw error.code == .timeout ? await explainedTimeout(error) : error
+            throw await explained(error)
         }
         idleInboxes.withLock { $0.append(inbox) }
         return result.messages
     }
 
-    /// A server does not answer requests for messages of a consumer that does not exist.
-    private func explainedTimeout(_ error: NATSError) async -> NATSError {
+    /// Of a consumer that does not exist, old servers say nothing, and new ones that nobody answers.
+    private func explained(_ error: NATSError) async -> NATSError {
+        guard error.code == .timeout || error.code == .noResponders else { return error }
         do throws(NATSError) {
             var jetStream = jetStream
             jetStream.timeout = .seconds(1)
@@ -93,7 +94,7 @@ public final class PullConsumer: Sendable {
         } catch  where error.code == .notFound {
             return NATSError(.notFound, "there is no consumer \(name) on stream \(stream)")
         } catch {
-            return NATSError(.timeout, "the server does not answer")
+            return error
         }
     }
 
