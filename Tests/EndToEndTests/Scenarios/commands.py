@@ -10,6 +10,7 @@ def apus(*arguments, status=0, text=None):
     """Runs the tool; returns its standard output."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("APUS_")}
     environment["APUS_GATEWAY_TOKEN_SECRET"] = SECRET
+    environment["APUS_GATEWAY_LISTEN"] = GATEWAY
     done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, input=text, timeout=60, env=environment)
     if done.returncode != status:
         raise AssertionError(f"apus {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")

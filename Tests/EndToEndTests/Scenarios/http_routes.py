@@ -17,7 +17,7 @@ async def scenario():
         (401, "notifications.list", {}, None),
         (401, "notifications.list", {}, "rubbish"),
         (400, "notifications.list", "{not json", token("42")),
-        (404, "nobody.answers", {}, token("42")),
+        (503, "nobody.answers", {}, token("42")),  # whoever answers it may only be away
     ):
         status, body = await rpc(method, parameters, bearer)
         expect(f"status of {method} with {parameters!r} by {bearer and 'somebody'}", status, expected)

@@ -43,7 +43,8 @@ class Flows:
         user, table = self.ann.inbox("user:42").messages, self.ann.inbox("table:main.posts").messages
         return (
             [m["order_id"] for m in user if m.get("type") == "order_update"],
-            [m["task_id"] for m in user if m.get("type") == "task_status" and m["status"] == "completed"],
+            [m["task_id"] for m in user
+             if m.get("type") == "task_status" and m["status"] == "completed" and m["name"] == "apus.noop"],
             [m["key"]["id"] for m in table if m["action"] == "created"],
         )
 

@@ -112,7 +112,7 @@ async def dead_letters(bus):
     stream = bus.jetstream()
     info = await stream.stream_info("APUS_DEAD")
     letters = []
-    for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+    for sequence in range(max(1, info.state.first_seq), info.state.last_seq + 1):
         with contextlib.suppress(nats.js.errors.NotFoundError):
             letter = await stream.get_msg("APUS_DEAD", sequence)
             letters.append((letter.subject, letter.headers or {}, letter.data or b""))
