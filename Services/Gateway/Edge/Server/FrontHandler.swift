@@ -112,7 +112,9 @@ final class FrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .serve(let handler, let response):
             decided()
             becomeSocket()
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: response)), promise: nil)
+            if !response.isEmpty {
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: response)), promise: nil)
+            }
             do {
                 // A client that has closed its half has gone; only HTTP answers half-closed connections.
                 try context.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)

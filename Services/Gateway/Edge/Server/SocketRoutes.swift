@@ -36,13 +36,16 @@ struct SocketRoutes: Sendable {
         switch WebSocketHandshake.answer(head, origins: origins) {
         case .refuse(let status, let reason, let extraHeaders):
             return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)
-        case .accept(let response): return .serve(handler: handler(head, loop), response: response)
+        case .accept(let response): return serve(head, loop, response)
         }
     }
 
-    private func handler(_ head: RequestHead, _ loop: any EventLoop) -> any ChannelHandler & RemovableChannelHandler {
-        if head.path == SocketRoutes.echo { return EchoConnection(maximumMessageBytes: 16 << 20) }
+    private func serve(_ head: RequestHead, _ loop: any EventLoop, _ response: String) -> Outcome {
+        if head.path == SocketRoutes.echo {
+            return .serve(handler: EchoConnection(maximumMessageBytes: 16 << 20), response: response)
+        }
         let opening: WebSocketConnection.Opening
+        var heldResponse: String?
         if head.path == SocketRoutes.centrifuge {
             // A token in the address stands in for one that the connect command does not have.
             opening = .commands(CentrifugeJSON(tokenOfAddress: head.token), .centrifugeJSON)
@@ -51,8 +54,11 @@ struct SocketRoutes: Sendable {
             opening = .address(
                 PlainWebSocket(channel: channel), .plainWebSocket, token: head.token,
                 channels: [SubscribeCommand(channel: channel)])
+            heldResponse = response
         }
-        return WebSocketConnection(
-            shard: shards.shard(of: loop), opening: opening, maximumMessageBytes: limits.messageBytes)
+        let connection = WebSocketConnection(
+            shard: shards.shard(of: loop), opening: opening, maximumMessageBytes: limits.messageBytes,
+            heldResponse: heldResponse)
+        return .serve(handler: connection, response: heldResponse == nil ? response : "")
     }
 }

@@ -30,11 +30,16 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     private var context: ChannelHandlerContext?
     private var id: ConnectionID?
     private var state = State.open
+    /// The handshake's answer, for addresses: it goes out when the subscription is there, so that nothing that is
+    /// published after a client's connect returns is missed.
+    private var heldResponse: String?
 
     /// How long a client may take to answer a close frame.
     private static let closeTimeout = TimeAmount.seconds(2)
 
-    init(shard: Shard, opening: Opening, maximumMessageBytes: Int) {
+    /// - Parameter heldResponse: the answer to the handshake, if it is this handler's to send.
+    init(shard: Shard, opening: Opening, maximumMessageBytes: Int, heldResponse: String?) {
+        self.heldResponse = heldResponse
         self.shard = shard
         self.opening = opening
         parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes)
@@ -100,7 +105,7 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
                 if state == .open { onShard { shard, _ in shard.receive(bytes, from: id) } }
             case .ping(let payload):
                 onShard { shard, _ in shard.heard(id) }
-                if state == .open {
+                if state == .open, heldResponse == nil {
                     context.writeAndFlush(
                         wrapOutboundOut(WebSocketFrameWriter.frame(.pong, payload, context.channel.allocator)),
                         promise: nil)
@@ -153,7 +158,11 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
         return (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    func start() {}
+    func start() {
+        guard let context, let response = heldResponse else { return }
+        heldResponse = nil
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: response)), promise: nil)
+    }
 
     func ping() {
         guard let context, state == .open else { return }
@@ -167,6 +176,8 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     /// has not read yet, the frame with the reason among it.
     private func sendClose(_ disconnect: Disconnect) {
         guard let context, state == .open else { return }
+        // A close frame is read only after the handshake.
+        start()
         state = .closing
         let frame = WebSocketFrameWriter.close(
             code: disconnect.code, reason: disconnect.reason, context.channel.allocator)

@@ -34,6 +34,16 @@ package final class GatewayMetrics: Sendable {
     func unsubscribed() { subscriptions.decrement() }
     func malformedFrame() { malformedFrames.increment() }
     func delivered(_ count: Int) { deliveries.increment(by: Int64(count)) }
+    /// The server closed a connection.
+    func closed(by disconnect: Disconnect) {
+        Counter(label: "apus_gateway_refused_total", dimensions: [("reason", disconnect.reason)]).increment()
+    }
+
+    /// A command was answered with an error.
+    func failed(_ failure: ClientFailure) {
+        Counter(label: "apus_gateway_errors_total", dimensions: [("code", "\(failure.code)")]).increment()
+    }
+
     func dropped(_ policy: Namespace.SlowPolicy) { drops[policy]?.increment() }
     func recovered(_ outcome: SubscribeResult.Recovery) { recoveries[outcome]?.increment() }
 

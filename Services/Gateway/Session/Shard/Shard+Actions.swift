@@ -41,6 +41,7 @@ extension Shard {
     }
 
     func send(_ message: ServerMessage, to connection: Connection) {
+        if case .failure(let failure, _) = message { environment.metrics.failed(failure) }
         guard !connection.isClosed, let bytes = connection.codec.encode(message) else { return }
         connection.transport.write(bytes)
         markDirty(connection)
@@ -49,6 +50,7 @@ extension Shard {
     private func close(_ connection: Connection, _ disconnect: Disconnect) {
         guard !connection.isClosed else { return }
         connection.isClosed = true
+        environment.metrics.closed(by: disconnect)
         connection.transport.flush()
         connection.transport.close(connection.protocolID.closeCode(disconnect))
         environment.logger.debug(
