@@ -15,7 +15,11 @@ struct DevelopmentFilesTests {
         #expect(file["gateway"]?["listen"] == "127.0.0.1:8080")
         #expect(file["gateway"]?["token"]?["secret"] == "s#: \"x\"")
         #expect(file["gateway"]?["api"]?["key"] == "k")
-        #expect(file["gateway"]?["page"] == ["sample": "/tmp/orders.csv", "tables": ["main.products", "main.posts"]])
+        #expect(
+            file["gateway"]?["page"] == [
+                "sample": "/tmp/orders.csv", "database": "/home/ada's \"files\"/shop: 1.sqlite",
+                "tables": ["main.products", "main.posts"],
+            ])
         #expect(file["gateway"]?["upload"]?["directory"] == "/tmp/up")
         #expect(file["livesync"]?["sources"]?.arrayValue?.first?["sqlite"] == "/home/ada's \"files\"/shop: 1.sqlite")
         #expect(file["livesync"]?["sources"]?.arrayValue?.first?["tables"] == ["products", "posts"])
