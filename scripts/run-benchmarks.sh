@@ -8,8 +8,9 @@ scripts/build.sh release --product apus-gateway
 gateway=$(swift build -c release --show-bin-path)/apus-gateway
 
 echo '== benchmarks'
-swift build --package-path Benchmarks -c release
-benchmarks=$(swift build --package-path Benchmarks -c release --show-bin-path)
+# The project's build folder serves this package too, so that what both depend on is compiled once.
+swift build --package-path Benchmarks --scratch-path "$PWD/.build" -c release
+benchmarks=$(swift build --package-path Benchmarks --scratch-path "$PWD/.build" -c release --show-bin-path)
 
 echo
 echo "machine: $(nproc) cores, $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"

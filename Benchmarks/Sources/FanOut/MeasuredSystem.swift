@@ -13,10 +13,11 @@ final class MeasuredSystem {
     init(gateway path: String) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "apus-bench-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        (nats, natsURL) = try Self.start(
+        let (nats, server) = try Self.start(
             "/usr/bin/env", ["nats-server", "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder.path],
             until: #/Listening for client connections on (\S+)/#)
-        natsURL = "nats://" + natsURL
+        self.nats = nats
+        natsURL = "nats://" + server
         let configuration = folder.appending(path: "apus.yaml")
         try """
         gateway:
