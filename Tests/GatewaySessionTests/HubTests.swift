@@ -6,7 +6,7 @@ import Logging
 import Synchronization
 import Testing
 
-/// The hub on the bus in memory: continuity, recovery, and one read for many.
+/// The hub on the bus in memory: continuity, recovery, and what is said when messages are gone.
 @Suite(.timeLimit(.minutes(1))) struct HubTests {
     /// A shard that keeps what it is given and lets a test wait for it.
     final class Receiver: ChannelReceiver {
