@@ -157,6 +157,27 @@ import Testing
             ])
     }
 
+    @Test("changes of presence are one frame, a line each, in their order")
+    func presenceChanges() throws {
+        let lobby = try ChannelName("room:lobby")
+        let ann = ClientInfo(client: "a", user: "42", info: ["name": "Zoë\n"])
+        let bytes = try #require(
+            CentrifugeJSON.encodePresence(
+                [PresenceChange(.joined, lobby, ann), PresenceChange(.left, lobby, ClientInfo(client: "b", user: "7"))],
+                label: "room:lobby"))
+        let lines = try bytes.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: $0) }
+        #expect(
+            lines == [
+                [
+                    "push": [
+                        "channel": "room:lobby",
+                        "join": ["info": ["user": "42", "client": "a", "conn_info": ["name": "Zoë\n"]]],
+                    ]
+                ],
+                ["push": ["channel": "room:lobby", "leave": ["info": ["user": "7", "client": "b"]]]],
+            ])
+    }
+
     @Test("errors carry code, message and whether trying again may help")
     func failure() throws {
         #expect(

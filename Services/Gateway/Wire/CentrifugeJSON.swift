@@ -155,12 +155,6 @@ package struct CentrifugeJSON: WireProtocol {
         case .unsubscribedByServer(let channel, let reason):
             let body: JSONValue = ["code": .integer(Int64(reason.code)), "reason": .string(reason.reason)]
             return CentrifugeJSON.push(channel, "unsubscribe", body.serialized())
-        case .joined(let channel, let info):
-            return CentrifugeJSON.push(
-                channel, "join", JSONValue.object(["info": CentrifugeJSON.info(info)]).serialized())
-        case .left(let channel, let info):
-            return CentrifugeJSON.push(
-                channel, "leave", JSONValue.object(["info": CentrifugeJSON.info(info)]).serialized())
         case .dropped(let channel, let count):
             let data: JSONValue = ["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))]
             return CentrifugeJSON.push(nil, "message", JSONValue.object(["data": data]).serialized())
@@ -169,6 +163,19 @@ package struct CentrifugeJSON: WireProtocol {
 
     package static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8] {
         push(label, "pub", self.publication(publication))
+    }
+
+    /// A line for each change: a frame may hold many.
+    package static func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]? {
+        var lines: [UInt8] = []
+        lines.reserveCapacity(changes.count * 128)
+        for change in changes {
+            if !lines.isEmpty { lines.append(UInt8(ascii: "\n")) }
+            var body = JSONObjectWriter(reserving: 128)
+            body.add("info", info(change.info))
+            lines.append(contentsOf: push(label, change.kind == .joined ? "join" : "leave", body.finish()))
+        }
+        return lines
     }
 
     package static func closeCode(_ disconnect: Disconnect) -> Disconnect { disconnect }

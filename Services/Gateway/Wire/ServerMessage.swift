@@ -20,8 +20,6 @@ package enum ServerMessage: Sendable, Equatable {
     /// A subscription that the server made for the client.
     case subscribedByServer(channel: String, SubscribeResult)
     case unsubscribedByServer(channel: String, UnsubscribeReason)
-    case joined(channel: String, ClientInfo)
-    case left(channel: String, ClientInfo)
     /// Messages of a channel were left out since the client reads too slowly.
     case dropped(channel: String, count: Int)
 }

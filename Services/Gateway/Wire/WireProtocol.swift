@@ -28,6 +28,14 @@ package protocol WireProtocol: Sendable {
     /// for all connections that speak the protocol and call the channel `label`.
     static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8]
 
+    /// Encodes who came to a channel and who left it, in order, in one frame for every subscriber that asked to be told;
+    /// nil when the protocol has no words for it. As with ``encodeBroadcast(_:label:)`` it cannot depend on the connection.
+    static func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]?
+
     /// The close code and reason of the protocol's own for a reason of ours.
     static func closeCode(_ disconnect: Disconnect) -> Disconnect
+}
+
+extension WireProtocol {
+    package static func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]? { nil }
 }

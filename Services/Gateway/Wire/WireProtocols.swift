@@ -9,6 +9,16 @@ extension WireProtocolID {
         }
     }
 
+    /// Encodes changes of presence once for all subscribers of this protocol that call the channel `label`; nil when it
+    /// has no words for them.
+    package func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]? {
+        switch self {
+        case .centrifugeJSON: CentrifugeJSON.encodePresence(changes, label: label)
+        case .plainWebSocket: PlainWebSocket.encodePresence(changes, label: label)
+        case .serverSentEvents: ServerSentEvents.encodePresence(changes, label: label)
+        }
+    }
+
     /// The close code of the protocol's own for a reason of ours.
     package func closeCode(_ disconnect: Disconnect) -> Disconnect {
         switch self {

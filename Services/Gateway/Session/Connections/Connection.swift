@@ -52,6 +52,8 @@ final class Subscription {
     var held: [ChannelMessage]? = []
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
+    /// Whether the client asked to be told who comes and leaves.
+    var wantsJoinLeave = false
     /// Where it stands in its group's members.
     var index = 0
     weak var group: SubscriberGroup?

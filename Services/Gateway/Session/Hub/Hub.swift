@@ -1,6 +1,6 @@
 package import EventBus
 package import Events
-internal import GatewayWire
+package import GatewayWire
 package import Logging
 internal import Metrics
 internal import Synchronization
@@ -101,9 +101,12 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Gives a change of presence to those subscribers of its channel that are connected here.
-    package func deliver(_ change: PresenceChange) {
-        channels.withLock { $0[change.channel] }?.deliver(.presence(change))
+    /// Gives changes of presence to those subscribers of their channels that are connected here: all of a channel at
+    /// once, in their order.
+    package func deliver(_ changes: [PresenceChange]) {
+        for (name, changes) in Dictionary(grouping: changes, by: \.channel) {
+            channels.withLock { $0[name] }?.deliver(.presence(changes, on: name))
+        }
     }
 
     private func start(_ channel: HubChannel) async {

@@ -130,7 +130,8 @@ package enum ChannelDelivery: Sendable {
     case message(ChannelMessage, on: ChannelName)
     /// Messages were lost for good, or the stream began a new life: who is subscribed must subscribe anew.
     case interrupted(ChannelName)
-    case presence(PresenceChange)
+    /// Who came and left, in order.
+    case presence([PresenceChange], on: ChannelName)
 }
 
 // MARK: - Messages from the bus

@@ -13,11 +13,11 @@ package final class PresenceService: Sendable {
     private let table: Mutex<PresenceTable>
     private let logger: Logger
     private let clock: @Sendable () -> Moment
-    private let onChange: @Sendable (PresenceChange) -> Void
+    private let onChange: @Sendable ([PresenceChange]) -> Void
 
     package init(
         node: String, bus: any EventBus, subjects: Subjects, logger: Logger, clock: @escaping @Sendable () -> Moment,
-        onChange: @escaping @Sendable (PresenceChange) -> Void
+        onChange: @escaping @Sendable ([PresenceChange]) -> Void
     ) {
         self.bus = bus
         subject = subjects.control("presence")
@@ -44,7 +44,7 @@ package final class PresenceService: Sendable {
         table.withLock { table in
             guard let (change, announcement) = change(&table) else { return }
             publish(announcement)
-            onChange(change)
+            onChange([change])
         }
     }
 
@@ -68,7 +68,7 @@ package final class PresenceService: Sendable {
     private func take(_ step: (inout PresenceTable) -> PresenceTable.Effect) {
         table.withLock { table in
             let effect = step(&table)
-            for change in effect.changes { onChange(change) }
+            if !effect.changes.isEmpty { onChange(effect.changes) }
             if let reply = effect.reply { publish(reply) }
         }
     }

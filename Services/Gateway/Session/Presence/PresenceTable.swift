@@ -1,24 +1,6 @@
 package import Events
 package import GatewayWire
 
-/// Somebody came to a channel or left it.
-package struct PresenceChange: Sendable, Equatable {
-    package enum Kind: String, Sendable {
-        case joined
-        case left
-    }
-
-    package var kind: Kind
-    package var channel: ChannelName
-    package var info: ClientInfo
-
-    package init(_ kind: Kind, _ channel: ChannelName, _ info: ClientInfo) {
-        self.kind = kind
-        self.channel = channel
-        self.info = info
-    }
-}
-
 /// What one gateway tells the others about who is connected to it.
 package enum PresenceAnnouncement: Sendable, Equatable {
     /// One change, numbered per gateway without gaps.

@@ -72,6 +72,7 @@ extension Shard {
             let label = connection.session.label(of: name)
         else { return }
         subscription.held = nil
+        subscription.wantsJoinLeave = connection.session.wantsJoinLeave(name)
         subscription.channel.follow(subscription, label: label)
         for message in held {
             deliver(
@@ -109,19 +110,6 @@ extension Shard {
         for subscription in channel.groups.flatMap(\.members) {
             let connection = subscription.connection
             perform(connection.session.unsubscribe(name, .insufficientState), connection)
-        }
-    }
-
-    /// Tells those who want to know who came and left.
-    func tell(_ change: PresenceChange) {
-        guard let channel = channels[change.channel], channel.namespace.joinLeave else { return }
-        for group in channel.groups {
-            for subscription in group.members where subscription.connection.session.wantsJoinLeave(change.channel) {
-                switch change.kind {
-                case .joined: send(.joined(channel: group.label, change.info), to: subscription.connection)
-                case .left: send(.left(channel: group.label, change.info), to: subscription.connection)
-                }
-            }
         }
     }
 }

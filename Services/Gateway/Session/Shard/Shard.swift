@@ -71,7 +71,7 @@ package actor Shard: ChannelReceiver {
             case .message(let message, let name):
                 if let channel = channels[name] { fanOut(message, channel) }
             case .interrupted(let name): interrupt(name)
-            case .presence(let change): tell(change)
+            case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
             }
         }
         flushDirty()
