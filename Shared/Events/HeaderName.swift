@@ -8,6 +8,8 @@ public enum HeaderName {
     public static let user = "Apus-User"
     public static let roles = "Apus-Roles"
     public static let client = "Apus-Client"
+    /// Of a channel message: the connection that does not get it, being the one that caused it.
+    public static let exclude = "Apus-Exclude"
     /// Of a dead letter: why, after how many attempts, and where the message came from.
     public static let reason = "Apus-Reason"
     public static let attempts = "Apus-Attempts"

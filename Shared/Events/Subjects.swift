@@ -77,6 +77,8 @@ public struct Subjects: Sendable, Hashable {
     public enum Hook: String, Sendable, CaseIterable {
         case subscribe
         case publish
+        /// Not a question: a subscription that the hook admitted has ended.
+        case leave
     }
 
     public func hook(_ hook: Hook, namespace: String) -> String { "\(prefix).hook.\(namespace).\(hook.rawValue)" }

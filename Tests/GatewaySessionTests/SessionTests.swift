@@ -225,13 +225,14 @@ import Testing
         var session = try connected()
         let room = try name("room:a")
         let payload = Array("1".utf8)
-        let publish = ClientCommand.publish(channel: "room:a", payload: payload, 5)
+        let command = PublishCommand(channel: "room:a", payload: payload, event: "said", messageID: "m1")
+        let publish = ClientCommand.publish(command, 5)
         #expect(session.receive(publish, time: time, now: now) == [.send(.failure(.permissionDenied, 5))])
         _ = session.receive(.subscribe(SubscribeCommand(channel: "room:a"), 2), time: time, now: now)
         _ = session.subscribed(room, SubscribeResult(), time: time)
         #expect(
             session.receive(publish, time: time, now: now)
-                == [.publish(room, payload: payload, asksHook: false, 5)])
+                == [.publish(room, command, asksHook: false, 5)])
         #expect(session.completed(.published(5)) == [.send(.published(5))])
     }
 

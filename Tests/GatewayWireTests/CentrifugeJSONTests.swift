@@ -34,7 +34,7 @@ import Testing
         Fixture(frame: #"{"id":5,"unsubscribe":{"channel":"c"}}"#, commands: [.unsubscribe(channel: "c", 5)]),
         Fixture(
             frame: #"{"id":6,"publish":{"channel":"c","data":{"a":[1,null]}}}"#,
-            commands: [.publish(channel: "c", payload: Array(#"{"a":[1,null]}"#.utf8), 6)]),
+            commands: [.publish(PublishCommand(channel: "c", payload: Array(#"{"a":[1,null]}"#.utf8)), 6)]),
         Fixture(
             frame: #"{"id":7,"rpc":{"method":"a.b","data":{}}}"#,
             commands: [.call(method: "a.b", parameters: Array("{}".utf8), 7)]),

@@ -7,7 +7,7 @@ import Testing
     func publishes() throws {
         var codec = PlainWebSocket(channel: "room:lobby")
         let commands = try codec.decode(Array("{\n \"a\": 1\r\n}".utf8))
-        #expect(commands == [.publish(channel: "room:lobby", payload: Array("{  \"a\": 1  }".utf8), 1)])
+        #expect(commands == [.publish(PublishCommand(channel: "room:lobby", payload: Array("{  \"a\": 1  }".utf8)), 1)])
     }
 
     @Test("what is not JSON gets the promised words", arguments: ["nonsense", "", "{", "\u{FEFF}{}", "[1,]"])

@@ -28,7 +28,7 @@ package func buildGateway(
         onChange: { hub.deliver($0) })
     let backend = ChannelBackend(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, callTimeout: configuration.callTimeout,
-        hookTimeout: configuration.hookTimeout)
+        hookTimeout: configuration.hookTimeout, makeMessageID: { UUID().uuidString.lowercased() })
     let rules = SessionRules(
         policy: policy, limits: configuration.limits, allowsAnonymous: configuration.allowsAnonymous,
         pingInterval: configuration.pingInterval, version: "Apus \(context.version)",

@@ -65,7 +65,9 @@ package struct CentrifugeJSON: WireProtocol {
         case "subscribe": return channel { .subscribe(CentrifugeJSON.subscription($0, body), reference) }
         case "unsubscribe": return channel { .unsubscribe(channel: $0, reference) }
         case "publish":
-            return channel { .publish(channel: $0, payload: (body["data"] ?? .null).serialized(), reference) }
+            return channel {
+                .publish(PublishCommand(channel: $0, payload: (body["data"] ?? .null).serialized()), reference)
+            }
         case "rpc":
             guard let method = body["method"]?.stringValue else {
                 return .malformed(reason: "rpc without a method", reference)
@@ -89,16 +91,20 @@ package struct CentrifugeJSON: WireProtocol {
         let subscriptions = body["subs"]?.objectValue.map { members in
             members.map { CentrifugeJSON.subscription($0.key, $0.value) }
         }
-        let token = body["token"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
         return ConnectCommand(
-            token: token ?? tokenOfAddress, name: body["name"]?.stringValue, subscriptions: subscriptions ?? [])
+            token: CentrifugeJSON.text(body["token"]) ?? tokenOfAddress, name: body["name"]?.stringValue,
+            subscriptions: subscriptions ?? [])
     }
 
     private static func subscription(_ channel: String, _ body: JSONValue) -> SubscribeCommand {
         SubscribeCommand(
             channel: channel, recoverFrom: body["recover"]?.boolValue == true ? position(body) : nil,
-            wantsJoinLeave: body["join_leave"]?.boolValue ?? false)
+            wantsJoinLeave: body["join_leave"]?.boolValue ?? false, data: body["data"]?.serialized(),
+            token: text(body["token"]))
     }
+
+    /// An empty text is none, as in Protocol Buffers.
+    private static func text(_ value: JSONValue?) -> String? { value?.stringValue.flatMap { $0.isEmpty ? nil : $0 } }
 
     private static func position(_ body: JSONValue) -> StreamPosition {
         StreamPosition(
@@ -122,7 +128,7 @@ package struct CentrifugeJSON: WireProtocol {
         case .subscribed(_, let result, let reference):
             return CentrifugeJSON.reply(reference, "subscribe", CentrifugeJSON.subscribeResult(result))
         case .unsubscribed(_, let reference): return CentrifugeJSON.reply(reference, "unsubscribe", Array("{}".utf8))
-        case .published(let reference): return CentrifugeJSON.reply(reference, "publish", Array("{}".utf8))
+        case .published(let reference, _): return CentrifugeJSON.reply(reference, "publish", Array("{}".utf8))
         case .callResult(let payload, let reference):
             var body = JSONObjectWriter(reserving: payload.count + 16)
             body.add("data", text: payload)
@@ -223,6 +229,10 @@ package struct CentrifugeJSON: WireProtocol {
 
     private static func subscribeResult(_ result: SubscribeResult) -> [UInt8] {
         var body = JSONObjectWriter()
+        if let seconds = result.expiresIn {
+            body.add("expires", true)
+            body.add("ttl", UInt64(max(0, seconds)))
+        }
         if let position = result.position {
             body.add("recoverable", true)
             body.add("positioned", true)
@@ -234,6 +244,7 @@ package struct CentrifugeJSON: WireProtocol {
             body.add("offset", position.offset)
         }
         if result.recovery != .notAsked { body.add("was_recovering", true) }
+        if let data = result.data { body.add("data", text: data) }
         return body.finish()
     }
 

@@ -8,8 +8,7 @@ package enum ClientCommand: Sendable, Equatable {
     case connect(ConnectCommand, CommandReference)
     case subscribe(SubscribeCommand, CommandReference)
     case unsubscribe(channel: String, CommandReference)
-    /// The payload is JSON text, checked.
-    case publish(channel: String, payload: [UInt8], CommandReference)
+    case publish(PublishCommand, CommandReference)
     case call(method: String, parameters: [UInt8], CommandReference)
     /// A message to the server that wants no answer.
     case send(payload: [UInt8])
@@ -48,11 +47,38 @@ package struct SubscribeCommand: Sendable, Equatable {
     package var recoverFrom: StreamPosition?
     /// Whether the client wants to be told who joins and leaves.
     package var wantsJoinLeave: Bool
+    /// What the client sent along for whoever admits it, as JSON text.
+    package var data: [UInt8]?
+    /// A token for this channel alone.
+    package var token: String?
 
-    package init(channel: String, recoverFrom: StreamPosition? = nil, wantsJoinLeave: Bool = false) {
+    package init(
+        channel: String, recoverFrom: StreamPosition? = nil, wantsJoinLeave: Bool = false, data: [UInt8]? = nil,
+        token: String? = nil
+    ) {
         self.channel = channel
         self.recoverFrom = recoverFrom
         self.wantsJoinLeave = wantsJoinLeave
+        self.data = data
+        self.token = token
+    }
+}
+
+package struct PublishCommand: Sendable, Equatable {
+    /// As the client wrote it.
+    package var channel: String
+    /// JSON text on one line, checked.
+    package var payload: [UInt8]
+    package var event: String
+    /// What the client calls this message, if its protocol lets it say so: the same id again is the same message, on
+    /// channels with history.
+    package var messageID: String?
+
+    package init(channel: String, payload: [UInt8], event: String = "message", messageID: String? = nil) {
+        self.channel = channel
+        self.payload = payload
+        self.event = event
+        self.messageID = messageID
     }
 }
 

@@ -17,7 +17,7 @@ package struct PlainWebSocket: WireProtocol {
         guard let payload = JSONText.singleLine(frame) else {
             return [.malformed(reason: PlainWebSocket.invalidJSON, 1)]
         }
-        return [.publish(channel: channel, payload: payload, 1)]
+        return [.publish(PublishCommand(channel: channel, payload: payload), 1)]
     }
 
     private static let invalidJSON = "Invalid JSON format"

@@ -6,7 +6,8 @@ package enum ServerMessage: Sendable, Equatable {
     case connected(ConnectResult, CommandReference)
     case subscribed(channel: String, SubscribeResult, CommandReference)
     case unsubscribed(channel: String, CommandReference)
-    case published(CommandReference)
+    /// `reply` is what a hook answered to the sender, as JSON text; for protocols that can carry it.
+    case published(CommandReference, reply: [UInt8]? = nil)
     case callResult(payload: [UInt8], CommandReference)
     case presence([ClientInfo], CommandReference)
     case presenceStatistics(clients: Int, users: Int, CommandReference)
@@ -65,13 +66,20 @@ package struct SubscribeResult: Sendable, Equatable {
     package var recovery: Recovery
     /// What the client missed, oldest first.
     package var publications: [Publication]
+    /// What whoever admitted the client has for it, as JSON text.
+    package var data: [UInt8]?
+    /// In how many seconds the client must have renewed the subscription's token; nil where it need not.
+    package var expiresIn: Int?
 
     package init(
-        position: StreamPosition? = nil, recovery: Recovery = .notAsked, publications: [Publication] = []
+        position: StreamPosition? = nil, recovery: Recovery = .notAsked, publications: [Publication] = [],
+        data: [UInt8]? = nil, expiresIn: Int? = nil
     ) {
         self.position = position
         self.recovery = recovery
         self.publications = publications
+        self.data = data
+        self.expiresIn = expiresIn
     }
 }
 

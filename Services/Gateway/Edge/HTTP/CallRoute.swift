@@ -16,14 +16,10 @@ struct CallRoute {
             let identity = try services.identity(of: request)
             let parameters = try await request.json()
             let method = context.parameters.get("method") ?? ""
-            var headers = BusHeaders()
-            for name in [HeaderName.traceParent, HeaderName.traceState] {
-                headers[name] = HTTPField.Name(name).flatMap { request.headers[$0] }
-            }
             do throws(ClientFailure) {
                 let result = try await services.backend.call(
                     method, parameters.isNull ? Array("{}".utf8) : parameters.serialized(),
-                    Caller(user: identity.user, roles: identity.roles), headers: headers)
+                    Caller(user: identity.user, roles: identity.roles), trace: request.trace)
                 return .json(bytes: Array(#"{"result":"#.utf8) + result + Array("}".utf8))
             } catch {
                 return CallRoute.response(error)

@@ -1,4 +1,6 @@
+internal import Events
 internal import GatewaySession
+internal import GatewayWire
 internal import HTTPTypes
 internal import Hummingbird
 internal import JSON
@@ -88,6 +90,12 @@ extension Request {
             return nil
         }
         return String(authorization.dropFirst(7))
+    }
+
+    /// Where the request stands in a trace, if its headers say so.
+    var trace: TraceContext? {
+        func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
+        return TraceContext(parent: header(HeaderName.traceParent), state: header(HeaderName.traceState))
     }
 
     /// The body as JSON; an empty one is null.

@@ -24,8 +24,10 @@ package final class Connection {
     var isHeard = true
     var isDirty = false
     var isClosed = false
-    /// Publishing goes one after the other, so that a client's messages keep their order.
-    var lastPublish: Task<Void, Never>?
+    /// Of each channel, the client's last publication that is under way, and how many are.
+    var publishing: [ChannelName: (last: Task<Void, Never>, count: Int)] = [:]
+    /// Where it stands in a trace, as its handshake or its connect said.
+    var trace: TraceContext?
     var tasks: [UInt64: Task<Void, Never>] = [:]
 
     init(
@@ -58,10 +60,13 @@ final class Subscription {
     var index = 0
     weak var group: SubscriberGroup?
     var backlog: Backlog?
+    /// Whether a hook was asked about it and may have admitted it: it is told when the subscription ends.
+    var isKnownToHook: Bool
 
-    init(connection: Connection, channel: ShardChannel, joinID: UInt64) {
+    init(connection: Connection, channel: ShardChannel, joinID: UInt64, isKnownToHook: Bool) {
         self.connection = connection
         self.channel = channel
         self.joinID = joinID
+        self.isKnownToHook = isKnownToHook
     }
 }

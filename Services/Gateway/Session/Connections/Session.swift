@@ -93,9 +93,9 @@ package struct Session: Sendable {
             return withChannel(label, reference) { session, channel in
                 session.unsubscribe(channel) + [.send(.unsubscribed(channel: label, reference))]
             }
-        case .publish(let label, let payload, let reference):
-            return withChannel(label, reference) { session, channel in
-                session.publish(channel, payload, reference)
+        case .publish(let publish, let reference):
+            return withChannel(publish.channel, reference) { session, channel in
+                session.publish(channel, publish, reference)
             }
         case .call(let method, let parameters, let reference):
             return begin(reference) { .call(method: method, parameters: parameters, reference) }
@@ -138,7 +138,7 @@ package struct Session: Sendable {
                 // A channel that the server adds and cannot is left out; one that the address names ends the connection.
                 if manner == .address { return actions + close(Session.disconnect(for: failure)) }
             case .success(let join):
-                guard case .join(let channel, _, _) = join else { continue }
+                guard case .join(let channel, _, _, _) = join else { continue }
                 entries[channel] = Entry(
                     label: subscribe.channel, wantsJoinLeave: subscribe.wantsJoinLeave, reference: nil)
                 connecting.awaited.insert(channel)
@@ -207,7 +207,7 @@ package struct Session: Sendable {
         switch admit(command) {
         case .failure(let failure): return fail(reference, failure)
         case .success(let join):
-            guard case .join(let channel, _, _) = join else { return [] }
+            guard case .join(let channel, _, _, _) = join else { return [] }
             entries[channel] = Entry(
                 label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: reference)
             return [join]
@@ -222,7 +222,7 @@ package struct Session: Sendable {
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .failure(.limitExceeded) }
         switch rules.policy.subscribe(channel, namespace, identity) {
         case .allow: return .success(.join(channel, from: command.recoverFrom, asksHook: false))
-        case .askHook: return .success(.join(channel, from: command.recoverFrom, asksHook: true))
+        case .askHook: return .success(.join(channel, from: command.recoverFrom, asksHook: true, data: command.data))
         case .deny: return .failure(.permissionDenied)
         case .authenticationRequired:
             return .failure(manner == .address ? .unauthorized : .permissionDenied)
@@ -231,7 +231,7 @@ package struct Session: Sendable {
 
     /// A ``SessionAction/join(_:from:asksHook:)`` succeeded.
     package mutating func subscribed(
-        _ channel: ChannelName, _ result: SubscribeResult, time: Timestamp
+        _ channel: ChannelName, _ result: SubscribeResult, expiresIn: Duration? = nil, time: Timestamp
     ) -> [SessionAction] {
         guard let entry = entries[channel], !entry.isLive else { return [.leave(channel)] }
         entries[channel]?.isLive = true
@@ -267,24 +267,27 @@ package struct Session: Sendable {
     /// The server ends a subscription.
     package mutating func unsubscribe(_ channel: ChannelName, _ reason: UnsubscribeReason) -> [SessionAction] {
         guard let entry = entries.removeValue(forKey: channel) else { return [] }
-        guard manner == .commands else { return [.leave(channel)] + close(.insufficientState) }
-        return [.leave(channel), .send(.unsubscribedByServer(channel: entry.label, reason))]
+        guard manner == .commands else { return [.leave(channel, reason: .server)] + close(.insufficientState) }
+        return [.leave(channel, reason: .server), .send(.unsubscribedByServer(channel: entry.label, reason))]
     }
 
     // MARK: Publishing and asking
 
     private mutating func publish(
-        _ channel: ChannelName, _ payload: [UInt8], _ reference: CommandReference
+        _ channel: ChannelName, _ command: PublishCommand, _ reference: CommandReference
     ) -> [SessionAction] {
+        guard EventName.isValid(command.event) else {
+            return fail(reference, .badRequest("an event's name has 1 to \(EventName.maximumLength) bytes of text"))
+        }
         guard let namespace = rules.policy.namespaces[channel.namespace] else {
             return fail(reference, .unknownChannel)
         }
         let isSubscribed = entries[channel]?.isLive ?? false
         switch rules.policy.publish(channel, namespace, identity, isSubscribed: isSubscribed) {
         case .allow:
-            return begin(reference) { .publish(channel, payload: payload, asksHook: false, reference) }
+            return begin(reference) { .publish(channel, command, asksHook: false, reference) }
         case .askHook:
-            return begin(reference) { .publish(channel, payload: payload, asksHook: true, reference) }
+            return begin(reference) { .publish(channel, command, asksHook: true, reference) }
         case .deny, .authenticationRequired: return fail(reference, .permissionDenied)
         }
     }
@@ -357,7 +360,7 @@ extension ClientCommand {
     var reference: CommandReference {
         switch self {
         case .connect(_, let reference), .subscribe(_, let reference), .unsubscribe(_, let reference),
-            .publish(_, _, let reference), .call(_, _, let reference), .presence(_, let reference),
+            .publish(_, let reference), .call(_, _, let reference), .presence(_, let reference),
             .presenceStatistics(_, let reference), .history(_, let reference), .refresh(_, let reference),
             .subscriptionRefresh(_, _, let reference), .ping(let reference), .unknown(_, let reference),
             .malformed(_, let reference):

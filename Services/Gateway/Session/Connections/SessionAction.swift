@@ -9,14 +9,15 @@ package enum SessionAction: Sendable, Equatable {
     /// The client is who it says it is.
     case authenticated
     /// Join the channel; answer with ``Session/subscribed(_:_:)`` or ``Session/subscriptionFailed(_:_:)``.
-    case join(ChannelName, from: StreamPosition?, asksHook: Bool)
+    /// `data` is what the client sent along for the hook, as JSON text.
+    case join(ChannelName, from: StreamPosition?, asksHook: Bool, data: [UInt8]? = nil)
     /// The subscription is complete: messages from here on go to the client.
     case follow(ChannelName)
-    case leave(ChannelName)
+    case leave(ChannelName, reason: LeaveReason = .unsubscribe)
     /// Everything that the address asked for is there.
     case opened([OpenedChannel])
     /// Answer with ``Session/completed(_:)``.
-    case publish(ChannelName, payload: [UInt8], asksHook: Bool, CommandReference)
+    case publish(ChannelName, PublishCommand, asksHook: Bool, CommandReference)
     case call(method: String, parameters: [UInt8], CommandReference)
     case presence(ChannelName, CommandReference)
     case presenceStatistics(ChannelName, CommandReference)

@@ -12,25 +12,36 @@ package struct ChannelBackend: Sendable {
     /// How long a service may take to answer.
     private let callTimeout: Duration
     private let hookTimeout: Duration
+    /// Makes ids that no two messages share.
+    private let makeMessageID: @Sendable () -> String
 
     package init(
         bus: any EventBus, subjects: Subjects, namespaces: NamespaceTable, callTimeout: Duration = .seconds(10),
-        hookTimeout: Duration = .seconds(5)
+        hookTimeout: Duration = .seconds(5), makeMessageID: @escaping @Sendable () -> String
     ) {
         self.bus = bus
         self.subjects = subjects
         self.namespaces = namespaces
         self.callTimeout = callTimeout
         self.hookTimeout = hookTimeout
+        self.makeMessageID = makeMessageID
     }
 
-    /// Publishes for a client. Returns when the message is stored, on channels with history.
+    /// Publishes for a client. Returns when the message is stored, on channels with history: an attempt whose outcome is
+    /// unknown is repeated under the same id within the call's time, so that it is stored once.
     package func publish(
-        _ payload: [UInt8], on channel: ChannelName, by publisher: ClientInfo, _ caller: Caller
+        _ payload: [UInt8], event: String = "message", messageID: String? = nil, on channel: ChannelName,
+        by publisher: ClientInfo, _ caller: Caller, trace: TraceContext? = nil
     ) async throws(ClientFailure) {
         var message = BusMessage(subject: subjects.channel(channel), payload: payload)
-        caller.write(to: &message.headers)
+        ChannelBackend.write(caller, trace, to: &message.headers)
+        if event != "message" { message.headers[HeaderName.event] = event }
         if let info = publisher.info { message.headers[ChannelHeader.info] = info.description }
+        // Under the publisher's own name: nobody can take another's id and so keep its message from being stored.
+        message.headers[HeaderName.messageID] = messageID.map {
+            let owner = caller.user.map { "user:\($0)" } ?? "client:\(caller.client ?? "")"
+            return "\(SubjectToken.encode(owner))/\(SubjectToken.encode($0))"
+        }
         _ = try await publish(message, in: channel.namespace)
     }
 
@@ -47,7 +58,7 @@ package struct ChannelBackend: Sendable {
 
     private func publish(_ message: BusMessage, in namespace: String) async throws(ClientFailure) -> UInt64? {
         do throws(BusError) {
-            if namespaces[namespace]?.history != nil { return try await bus.append(message).sequence }
+            if namespaces[namespace]?.history != nil { return try await append(message).sequence }
             try bus.publish(message)
             return nil
         } catch {
@@ -55,52 +66,103 @@ package struct ChannelBackend: Sendable {
         }
     }
 
+    /// Appends; when no answer came, it may have been stored, and the same id makes another attempt harmless.
+    private func append(_ message: BusMessage) async throws(BusError) -> AppendReceipt {
+        var message = message
+        if message.headers[HeaderName.messageID] == nil { message.headers[HeaderName.messageID] = makeMessageID() }
+        let deadline = ContinuousClock.now.advanced(by: callTimeout)
+        var delay = Duration.milliseconds(100)
+        while true {
+            do throws(BusError) {
+                return try await bus.append(message)
+            } catch {
+                guard error.code == .timeout || error.code == .notConnected,
+                    ContinuousClock.now.advanced(by: delay) < deadline, !Task.isCancelled,
+                    (try? await Task.sleep(for: delay)) != nil
+                else { throw error }
+                delay = min(delay * 2, .seconds(1))
+            }
+        }
+    }
+
     /// Calls the service that answers `method`.
     /// - Returns: the result as JSON text on one line.
     package func call(
-        _ method: String, _ parameters: [UInt8], _ caller: Caller, headers: BusHeaders = [:]
+        _ method: String, _ parameters: [UInt8], _ caller: Caller, trace: TraceContext? = nil
     ) async throws(ClientFailure) -> [UInt8] {
         guard ChannelBackend.isMethod(method) else { throw .methodNotFound }
         let reply = try await request(
-            subjects.rpc(method), parameters, caller, headers, callTimeout, nobody: "no service answers \(method)")
+            subjects.rpc(method), parameters, caller, trace, callTimeout, nobody: "no service answers \(method)")
         guard let value = reply["result"] else { throw ChannelBackend.failure(in: reply) }
         return value.serialized()
     }
 
-    /// Asks whether the caller may subscribe.
-    package func mayJoin(_ channel: ChannelName, _ caller: Caller) async throws(ClientFailure) {
-        _ = try await ask(.subscribe, channel, caller, [:])
+    // MARK: Hooks
+
+    /// Asks whether the caller may subscribe, or may stay subscribed.
+    /// - Parameter data: what the client sent along, as JSON text.
+    package func mayJoin(
+        _ channel: ChannelName, _ caller: Caller, data: [UInt8]? = nil, isRenewal: Bool = false,
+        trace: TraceContext? = nil
+    ) async throws(ClientFailure) -> SubscribeGrant {
+        var more: JSONObject = [:]
+        more["data"] = data.flatMap { try? JSONValue(parsing: $0) }
+        if isRenewal { more["renewal"] = true }
+        let result = try await ask(.subscribe, channel, caller, trace, more)
+        guard let grant = SubscribeGrant(result) else { throw ChannelBackend.unreadable }
+        return grant
     }
 
     /// Asks whether the caller may publish.
-    /// - Returns: the payload, which the hook may have replaced.
     package func mayPublish(
-        _ payload: [UInt8], on channel: ChannelName, _ caller: Caller
-    ) async throws(ClientFailure) -> [UInt8] {
-        guard let data = try? JSONValue(parsing: payload) else { throw .badRequest("the payload is not JSON") }
-        let result = try await ask(.publish, channel, caller, ["data": data])
-        return result["data"]?.serialized() ?? payload
+        _ command: PublishCommand, on channel: ChannelName, _ caller: Caller, trace: TraceContext? = nil
+    ) async throws(ClientFailure) -> PublishGrant {
+        guard let data = try? JSONValue(parsing: command.payload) else { throw .badRequest("the payload is not JSON") }
+        let result = try await ask(
+            .publish, channel, caller, trace, ["event": .string(command.event), "data": data])
+        guard let grant = PublishGrant(result, command) else { throw ChannelBackend.unreadable }
+        return grant
     }
 
-    private func ask(
-        _ hook: Subjects.Hook, _ channel: ChannelName, _ caller: Caller, _ more: JSONObject
-    ) async throws(ClientFailure) -> JSONValue {
+    /// Tells whoever listens that a subscription which the hook admitted has ended. Not a question: nobody need answer, and
+    /// one that is lost is not repeated.
+    package func tellLeft(_ channel: ChannelName, _ caller: Caller, reason: LeaveReason) {
+        var notice = ChannelBackend.question(channel, caller)
+        notice["reason"] = .string(reason.rawValue)
+        var message = BusMessage(
+            subject: subjects.hook(.leave, namespace: channel.namespace), payload: JSONValue.object(notice).serialized()
+        )
+        caller.write(to: &message.headers)
+        // While the bus is away it keeps messages up to a bound; beyond it services see the gateway's end, not each leave.
+        try? bus.publish(message)
+    }
+
+    private static func question(_ channel: ChannelName, _ caller: Caller) -> JSONObject {
         var question: JSONObject = ["channel": .string(channel.description)]
         question["user"] = caller.user.map { .string($0) }
         question["client"] = caller.client.map { .string($0) }
+        return question
+    }
+
+    private func ask(
+        _ hook: Subjects.Hook, _ channel: ChannelName, _ caller: Caller, _ trace: TraceContext?, _ more: JSONObject
+    ) async throws(ClientFailure) -> JSONValue {
+        let question = ChannelBackend.question(channel, caller).merging(more)
         let reply = try await request(
-            subjects.hook(hook, namespace: channel.namespace), JSONValue.object(question.merging(more)).serialized(),
-            caller, [:], hookTimeout, nobody: "the service that decides about \(channel.namespace): channels is away")
+            subjects.hook(hook, namespace: channel.namespace), JSONValue.object(question).serialized(),
+            caller, trace, hookTimeout, nobody: "the service that decides about \(channel.namespace): channels is away")
+        // A refusal counts, whatever else stands in the answer.
+        if let error = reply["error"], !error.isNull { throw ChannelBackend.failure(in: reply) }
         guard let result = reply["result"] else { throw ChannelBackend.failure(in: reply) }
         return result
     }
 
     private func request(
-        _ subject: String, _ payload: [UInt8], _ caller: Caller, _ headers: BusHeaders, _ timeout: Duration,
+        _ subject: String, _ payload: [UInt8], _ caller: Caller, _ trace: TraceContext?, _ timeout: Duration,
         nobody: String
     ) async throws(ClientFailure) -> JSONValue {
-        var message = BusMessage(subject: subject, headers: headers, payload: payload)
-        caller.write(to: &message.headers)
+        var message = BusMessage(subject: subject, payload: payload)
+        ChannelBackend.write(caller, trace, to: &message.headers)
         let reply: BusMessage
         do throws(BusError) {
             reply = try await bus.request(message, timeout: timeout)
@@ -108,15 +170,24 @@ package struct ChannelBackend: Sendable {
             throw ChannelBackend.failure(error, error.code == .noResponders ? nobody : "the service did not answer")
         }
         guard let value = try? JSONValue(parsing: reply.payload), value.objectValue != nil else {
-            throw .unavailable("the service gave an answer that cannot be read")
+            throw ChannelBackend.unreadable
         }
         return value
     }
 
+    private static func write(_ caller: Caller, _ trace: TraceContext?, to headers: inout BusHeaders) {
+        caller.write(to: &headers)
+        guard let trace else { return }
+        headers[HeaderName.traceParent] = trace.parent
+        headers[HeaderName.traceState] = trace.state
+    }
+
+    private static let unreadable = ClientFailure.unavailable("the service gave an answer that cannot be read")
+
     /// The error of a reply; codes are those of HTTP.
     private static func failure(in reply: JSONValue) -> ClientFailure {
         guard let code = reply["error"]?["code"]?.integerValue.flatMap({ UInt32(exactly: $0) }) else {
-            return .unavailable("the service gave an answer that cannot be read")
+            return unreadable
         }
         let message = reply["error"]?["message"]?.stringValue ?? "error \(code)"
         return ClientFailure(code: code, message: message, isTemporary: [429, 503, 504].contains(code))

@@ -19,7 +19,7 @@ enum ChannelMessageReader {
             publication: Publication(
                 payload: payload, event: message.headers[HeaderName.event] ?? "message", offset: sequence,
                 publisher: publisher),
-            storedAt: storedAt)
+            storedAt: storedAt, excludedClient: message.headers[HeaderName.exclude])
     }
 
     private static func info(_ headers: BusHeaders) -> JSONValue? {

@@ -50,10 +50,13 @@ package final class ChannelMessage: Sendable {
     package let publication: Publication
     /// When the stream took it, or when it came here on a channel without history.
     package let storedAt: Timestamp
+    /// The connection that does not get it, being the one that caused it.
+    package let excludedClient: String?
 
-    package init(publication: Publication, storedAt: Timestamp) {
+    package init(publication: Publication, storedAt: Timestamp, excludedClient: String? = nil) {
         self.publication = publication
         self.storedAt = storedAt
+        self.excludedClient = excludedClient
     }
 
     /// Its sequence in the stream; 0 on channels without history.

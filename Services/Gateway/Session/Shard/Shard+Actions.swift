@@ -16,16 +16,18 @@ extension Shard {
         case .close(let disconnect): close(connection, disconnect)
         case .authenticated: count(connection)
         case .expire(let time): scheduleExpiry(connection, time)
-        case .join(let channel, let position, let asksHook): join(connection, channel, position, asksHook)
+        case .join(let channel, let position, let asksHook, let data):
+            join(connection, channel, position, asksHook: asksHook, data: data)
         case .follow(let channel): follow(connection, channel)
-        case .leave(let channel):
-            if let subscription = connection.subscriptions[channel] { leave(subscription) }
+        case .leave(let channel, let reason):
+            if let subscription = connection.subscriptions[channel] { leave(subscription, reason) }
         case .opened(let channels): opened(connection, channels)
-        case .publish(let channel, let payload, let asksHook, let reference):
-            publish(connection, channel, payload, asksHook, reference)
+        case .publish(let channel, let command, let asksHook, let reference):
+            publish(connection, channel, command, asksHook: asksHook, reference)
         case .call(let method, let parameters, let reference):
+            let trace = connection.trace
             answer(connection, reference) { backend, caller throws(ClientFailure) in
-                .callResult(payload: try await backend.call(method, parameters, caller), reference)
+                .callResult(payload: try await backend.call(method, parameters, caller, trace: trace), reference)
             }
         case .presence(let channel, let reference):
             let members = environment.presence.members(of: channel)
@@ -106,16 +108,19 @@ extension Shard {
     // MARK: What waits for the bus
 
     /// Runs `work` in a task that belongs to the connection; `finish` runs back here unless the connection has gone.
+    /// - Returns: the task's number among the connection's.
+    @discardableResult
     func spawn<Value: Sendable>(
         _ connection: Connection, _ work: @escaping @Sendable () async -> Value,
         finish: @escaping @Sendable (isolated Shard, Connection, Value) -> Void
-    ) {
+    ) -> UInt64 {
         let number = makeNumber()
         let id = connection.id
         connection.tasks[number] = Task {
             let value = await work()
             self.finished(number, id, value, finish)
         }
+        return number
     }
 
     private func finished<Value: Sendable>(
@@ -129,36 +134,51 @@ extension Shard {
     }
 
     /// Asks a service and sends what comes of it.
+    @discardableResult
     private func answer(
         _ connection: Connection, _ reference: CommandReference,
-        _ work: @escaping @Sendable (ChannelBackend, Caller) async throws(ClientFailure) -> ServerMessage
-    ) {
+        _ work: @escaping @Sendable (ChannelBackend, Caller) async throws(ClientFailure) -> ServerMessage,
+        finish: @escaping @Sendable (Connection) -> Void = { _ in }
+    ) -> UInt64 {
         let backend = environment.backend
         let caller = connection.session.caller
-        spawn(connection) {
+        return spawn(connection) {
             do throws(ClientFailure) {
                 return try await work(backend, caller)
             } catch {
                 return .failure(error, reference)
             }
         } finish: { shard, connection, message in
+            finish(connection)
             shard.perform(connection.session.completed(message), connection)
         }
     }
 
     private func publish(
-        _ connection: Connection, _ channel: ChannelName, _ payload: [UInt8], _ asksHook: Bool,
+        _ connection: Connection, _ channel: ChannelName, _ command: PublishCommand, asksHook: Bool,
         _ reference: CommandReference
     ) {
-        let previous = connection.lastPublish
+        // One after the other on each channel, so that a client's messages keep their order; a service that is slow to
+        // decide about one channel does not delay what goes to others.
+        let previous = connection.publishing[channel]?.last
         let publisher = connection.session.info
-        answer(connection, reference) { backend, caller throws(ClientFailure) in
+        let trace = connection.trace
+        let number = answer(connection, reference) { backend, caller throws(ClientFailure) in
             await previous?.value
-            let payload = asksHook ? try await backend.mayPublish(payload, on: channel, caller) : payload
-            try await backend.publish(payload, on: channel, by: publisher, caller)
-            return .published(reference)
+            var grant = PublishGrant(payload: command.payload, event: command.event)
+            if asksHook { grant = try await backend.mayPublish(command, on: channel, caller, trace: trace) }
+            if grant.isPublished {
+                try await backend.publish(
+                    grant.payload, event: grant.event, messageID: command.messageID, on: channel, by: publisher, caller,
+                    trace: trace)
+            }
+            return .published(reference, reply: grant.reply)
+        } finish: { connection in
+            connection.publishing[channel]?.count -= 1
+            if connection.publishing[channel]?.count == 0 { connection.publishing[channel] = nil }
         }
-        connection.lastPublish = connection.tasks.max { $0.key < $1.key }?.value
+        guard let task = connection.tasks[number] else { return }
+        connection.publishing[channel] = (task, (connection.publishing[channel]?.count ?? 0) + 1)
     }
 
     private func history(

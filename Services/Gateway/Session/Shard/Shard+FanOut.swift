@@ -21,6 +21,7 @@ extension Shard {
         if message.sequence != 0, message.sequence <= subscription.startAfter { return false }
         let connection = subscription.connection
         guard !connection.isClosed else { return false }
+        if let excluded = message.excludedClient, excluded == connection.session.client { return false }
         let limit = environment.rules.limits.outboundBytes
         if limit > 0 {
             let waiting = connection.transport.outstandingBytes

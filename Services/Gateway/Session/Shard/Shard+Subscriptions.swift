@@ -1,3 +1,4 @@
+internal import EventBus
 internal import Events
 internal import GatewayWire
 
@@ -5,17 +6,20 @@ internal import GatewayWire
 extension Shard {
     /// What became of a join.
     private enum JoinOutcome: Sendable {
-        case joined(SubscribeResult)
+        case joined(SubscribeResult, SubscribeGrant)
         case refused(ClientFailure)
     }
 
     /// Begins to hold the channel's messages for the connection, then asks hook and hub; the rest follows in
     /// ``Session/subscribed(_:_:time:)``.
-    func join(_ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, _ asksHook: Bool) {
+    func join(
+        _ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, asksHook: Bool, data: [UInt8]?
+    ) {
         guard let namespace = environment.rules.policy.namespaces[name.namespace] else { return }
         let channel = channels[name] ?? ShardChannel(name: name, namespace: namespace)
         channels[name] = channel
-        let subscription = Subscription(connection: connection, channel: channel, joinID: makeNumber())
+        let subscription = Subscription(
+            connection: connection, channel: channel, joinID: makeNumber(), isKnownToHook: asksHook)
         channel.joining.append(subscription)
         connection.subscriptions[name] = subscription
         environment.metrics.subscribed()
@@ -23,16 +27,20 @@ extension Shard {
         let hub = environment.hub
         let backend = environment.backend
         let caller = connection.session.caller
+        let trace = connection.trace
         let shard = self
         spawn(connection) { () -> JoinOutcome in
+            var grant = SubscribeGrant()
             do throws(ClientFailure) {
-                if asksHook { try await backend.mayJoin(name, caller) }
+                if asksHook { grant = try await backend.mayJoin(name, caller, data: data, trace: trace) }
             } catch {
                 return .refused(error)
             }
             do {
                 let hubChannel = try await hub.attach(name, shard)
-                return .joined(try await Shard.result(hub, hubChannel, position))
+                var result = try await Shard.result(hub, hubChannel, position, client: caller.client)
+                result.data = grant.data
+                return .joined(result, grant)
             } catch {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
@@ -42,13 +50,15 @@ extension Shard {
     }
 
     private static func result(
-        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?
+        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?, client: String?
     ) async throws -> SubscribeResult {
         guard channel.history != nil else { return SubscribeResult() }
         guard let position else { return SubscribeResult(position: channel.position) }
         let recovery = try await hub.recover(channel, from: position)
         return SubscribeResult(
-            position: recovery.position, recovery: recovery.outcome, publications: recovery.messages.map(\.publication))
+            position: recovery.position, recovery: recovery.outcome,
+            publications: recovery.messages.filter { $0.excludedClient == nil || $0.excludedClient != client }
+                .map(\.publication))
     }
 
     private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt64, _ outcome: JoinOutcome) {
@@ -57,11 +67,14 @@ extension Shard {
         else { return }
         let time = environment.clock.time()
         switch outcome {
-        case .joined(let result):
+        case .joined(let result, let grant):
             environment.metrics.recovered(result.recovery)
             subscription.startAfter = result.position?.offset ?? 0
-            perform(connection.session.subscribed(name, result, time: time), connection)
+            perform(
+                connection.session.subscribed(name, result, expiresIn: grant.expiresIn, time: time), connection)
         case .refused(let failure):
+            // A service that said no knows; one that did not answer in time may have said yes.
+            if !failure.isTemporary { subscription.isKnownToHook = false }
             perform(connection.session.subscriptionFailed(name, failure, time: time), connection)
         }
     }
@@ -83,13 +96,16 @@ extension Shard {
         if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
     }
 
-    func leave(_ subscription: Subscription) {
+    func leave(_ subscription: Subscription, _ reason: LeaveReason) {
         let connection = subscription.connection
         let channel = subscription.channel
         guard connection.subscriptions[channel.name] === subscription else { return }
         connection.subscriptions[channel.name] = nil
         channel.remove(subscription)
         environment.metrics.unsubscribed()
+        if subscription.isKnownToHook {
+            environment.backend.tellLeft(channel.name, connection.session.caller, reason: reason)
+        }
         if subscription.held == nil, channel.namespace.presence || channel.namespace.joinLeave {
             environment.presence.leave(channel.name, client: connection.session.client)
         }

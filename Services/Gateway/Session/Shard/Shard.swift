@@ -173,7 +173,7 @@ package actor Shard: ChannelReceiver {
         connection.isClosed = true
         for task in connection.tasks.values { task.cancel() }
         connection.tasks = [:]
-        for subscription in Array(connection.subscriptions.values) { leave(subscription) }
+        for subscription in Array(connection.subscriptions.values) { leave(subscription, .disconnect) }
         if let user = connection.countedUser { environment.users.disconnect(user) }
         environment.metrics.closed(connection.protocolID)
     }
