@@ -64,7 +64,9 @@ let package = Package(
     name: "apus",
     products: [
         // What a service of one's own is built from (see Examples/own-service).
-        .library(name: "Apus", targets: ["JSON", "Events", "EventBus", "EventBusNATS", "Identity", "ServiceKit"]),
+        .library(
+            name: "Apus",
+            targets: ["JSON", "Events", "EventBus", "EventBusNATS", "ChannelHandlers", "Identity", "ServiceKit"]),
         .library(name: "NATSClient", targets: ["NATSClient"]),
         .executable(name: "apus-gateway", targets: ["apus-gateway"]),
         .executable(name: "apus-notifier", targets: ["apus-notifier"]),
@@ -100,6 +102,7 @@ let package = Package(
         library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
+        library("ChannelHandlers", path: "Shared/ChannelHandlers", ["EventBus", "Events", "JSON", logging]),
         library("EventBusNATS", path: "Shared/EventBusNATS", ["EventBus", "Events", "JSON", "NATSClient", logging]),
         library("Identity", path: "Shared/Identity", ["JSON", "Events", jwtKit, crypto]),
         library(
@@ -162,6 +165,7 @@ let package = Package(
         tests("EventsTests", ["Events", "JSON", "TestKit"]),
         tests("NATSClientTests", ["NATSClient", "JSON"]),
         tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit", logging]),
+        tests("ChannelHandlersTests", ["ChannelHandlers", "EventBus", "Events", "JSON", "TestKit", logging]),
         tests("IdentityTests", ["Identity", "JSON", "Events", "TestKit", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
         tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),

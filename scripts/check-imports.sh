@@ -40,6 +40,7 @@ only  | nowhere | XCTest|Testing | tests live in Tests
 allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Musl|Darwin|Synchronization | the lowest layer
 allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
 allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|Collections | a contract without a transport
+allow | Shared/ChannelHandlers/.* | JSON|Events|EventBus|Logging|Synchronization | handlers speak to the gateway over any bus
 deny  | Shared/NATSClient/.* | Events|EventBus.*|Identity|ServiceKit | a NATS client that knows nothing of Apus
 deny  | Shared/EventBusNATS/.* | Identity|ServiceKit|Hummingbird.* | the bus knows no services
 deny  | Shared/Identity/.* | EventBus.*|NATSClient|ServiceKit|Logging | tokens are checked without a bus

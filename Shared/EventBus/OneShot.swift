@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// A value that comes once, for one who waits: what a callback, a timer and a cancellation race for. The first wins.
-final class OneShot<Value: Sendable>: Sendable {
+package final class OneShot<Value: Sendable>: Sendable {
     private enum State {
         /// Neither the value nor the one who waits is there.
         case idle
@@ -12,10 +12,12 @@ final class OneShot<Value: Sendable>: Sendable {
 
     private let state = Mutex<State>(.idle)
 
+    package init() {}
+
     /// Gives the value; later ones are ignored. From any thread, never blocks.
     /// - Returns: whether this was the first.
     @discardableResult
-    func fulfil(_ value: Value) -> Bool {
+    package func fulfil(_ value: Value) -> Bool {
         let (isFirst, waiting): (Bool, CheckedContinuation<Value, Never>?) = state.withLock { state in
             switch state {
             case .idle:
@@ -32,7 +34,7 @@ final class OneShot<Value: Sendable>: Sendable {
     }
 
     /// Waits for the value. For one caller at a time.
-    func value() async -> Value {
+    package func value() async -> Value {
         await withCheckedContinuation { continuation in
             let present: Value? = state.withLock { state in
                 if case .fulfilled(let value) = state { return value }

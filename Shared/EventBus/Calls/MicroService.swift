@@ -23,6 +23,7 @@ public final class MicroService: Sendable {
     private let logger: Logger
     private let clock: any BusClock
     private let drainTimeout: Duration
+    private let maximumRequestBytes: Int
     private let state = Mutex(State())
 
     private struct State {
@@ -43,10 +44,12 @@ public final class MicroService: Sendable {
     ///   - name: letters, digits, `_` and `-`.
     ///   - version: three numbers, as in `1.2.3`.
     ///   - drainTimeout: how long a stopping service waits for the calls in hand.
+    ///   - maximumRequestBytes: larger requests are answered with 413, unread. A NATS server lets 1 MiB pass unless
+    ///     configured otherwise.
     public init(
         name: String, version: String, description: String, bus: any EventBus, subjects: Subjects, logger: Logger,
-        drainTimeout: Duration = .seconds(10), clock: any BusClock = SystemBusClock(),
-        id: String = MicroService.makeID()
+        drainTimeout: Duration = .seconds(10), maximumRequestBytes: Int = 1_048_576,
+        clock: any BusClock = SystemBusClock(), id: String = MicroService.makeID()
     ) {
         self.description = MicroServiceDescription(
             name: name, version: version, description: description, id: id, started: clock.now)
@@ -55,6 +58,7 @@ public final class MicroService: Sendable {
         self.logger = logger
         self.clock = clock
         self.drainTimeout = drainTimeout
+        self.maximumRequestBytes = maximumRequestBytes
     }
 
     /// A new instance's id: 22 letters and digits.
@@ -77,8 +81,8 @@ public final class MicroService: Sendable {
         add(MicroServiceEndpoint(method: method, subject: subjects.rpc(method), handler: handler))
     }
 
-    /// Answers what the gateway asks about channels of `namespace`; parameters `{"channel": "…", …}`. Before ``run()``
-    /// only.
+    /// Answers what the gateway asks about channels of `namespace`; parameters `{"channel": "…", …}`. A leave is told, not
+    /// asked: what `handler` returns then goes nowhere. Before ``run()`` only.
     public func hook(
         _ hook: Subjects.Hook, namespace: String,
         handler: @escaping @Sendable (RPCRequest) async throws -> JSONValue
@@ -220,6 +224,9 @@ public final class MicroService: Sendable {
 
     private func handle(_ job: Job) async -> RPCReply {
         let message = job.message
+        guard message.payload.count <= maximumRequestBytes else {
+            return .error(RPCError(413, "the parameters have more than \(maximumRequestBytes) bytes"))
+        }
         let parameters: JSONValue
         do throws(JSONError) {
             parameters = message.payload.isEmpty ? [:] : try JSONValue(parsing: message.payload)
