@@ -171,7 +171,7 @@ let package = Package(
         tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),
         tests(
             "GatewaySessionTests",
-            ["GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "TestKit"]),
+            ["GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "TestKit", logging]),
         tests(
             "GatewayEdgeTests",
             [

@@ -143,3 +143,53 @@ import Testing
         }
     }
 }
+
+@Suite struct DrainScheduleTests {
+    private let start = Moment(milliseconds: 5000)
+
+    private func schedule(_ count: UInt64, over duration: Duration, seed: UInt64 = 1) -> DrainSchedule {
+        var random = SeededGenerator(seed: seed)
+        return DrainSchedule((0..<count).map { ConnectionID(number: $0) }, over: duration, now: start, using: &random)
+    }
+
+    @Test("clients go evenly over the time, each once", arguments: 0..<20)
+    func even(_ seed: UInt64) {
+        var schedule = schedule(1000, over: .seconds(10), seed: seed)
+        var gone: [ConnectionID] = []
+        for tick in 0...200 {
+            let due = schedule.due(now: start.advanced(by: .milliseconds(Int64(tick) * 50)))
+            #expect(due.count <= 6, "seed \(seed): a burst of \(due.count)")
+            gone += due
+            #expect(abs(gone.count - tick * 5) <= 1)
+        }
+        #expect(Set(gone).count == 1000)
+        #expect(gone.count == 1000)
+        #expect(schedule.isDone)
+        #expect(gone.map(\.number) != gone.map(\.number).sorted(), "those who came together do not go together")
+    }
+
+    @Test("what is late is made up for, and without time all go at once")
+    func late() {
+        var slow = schedule(100, over: .seconds(10))
+        #expect(slow.due(now: start).isEmpty)
+        #expect(slow.due(now: start.advanced(by: .seconds(5))).count == 50)
+        #expect(slow.due(now: start.advanced(by: .seconds(5))).isEmpty)
+        #expect(slow.due(now: Moment(milliseconds: 0)).isEmpty, "a clock that went back")
+        #expect(slow.due(now: start.advanced(by: .seconds(60))).count == 50)
+        var fast = schedule(100, over: .zero)
+        #expect(fast.due(now: start).count == 100)
+        var empty = schedule(0, over: .seconds(1))
+        #expect(empty.due(now: start).isEmpty)
+        #expect(empty.isDone)
+    }
+
+    @Test("few clients are gone soon, many take the whole time")
+    func duration() {
+        let policy = DrainPolicy(duration: .seconds(15), perSecond: 500)
+        #expect(policy.duration(for: 0) == .zero)
+        #expect(policy.duration(for: 5) == .milliseconds(10))
+        #expect(policy.duration(for: 1000) == .seconds(2))
+        #expect(policy.duration(for: 10_000) == .seconds(15))
+        #expect(DrainPolicy(duration: .seconds(15), perSecond: nil).duration(for: 1) == .seconds(15))
+    }
+}

@@ -15,6 +15,10 @@ package struct GatewayConfiguration: ServiceConfiguration {
     package var namespaces: [Namespace]
     package var limits: GatewayLimits
     package var pingInterval: Duration
+    package var presenceLease: Duration
+    package var presenceLinger: Duration
+    package var drainDuration: Duration
+    package var drainRate: Int?
     package var callTimeout: Duration
     package var hookTimeout: Duration
     package var offersEcho: Bool
@@ -61,6 +65,19 @@ package struct GatewayConfiguration: ServiceConfiguration {
             "gateway.ping_interval", .duration, default: "25s",
             "how often a client is pinged; one that is silent for two intervals is gone"),
         SettingDefinition(
+            "gateway.presence.lease", .duration, default: "10s",
+            "how long another gateway may be silent before its clients are taken for gone; the same on all gateways"),
+        SettingDefinition(
+            "gateway.presence.linger", .duration, default: "4s",
+            "how long a client whose connection ended stays present, so that one that comes back shows no leave; 0s for none"
+        ),
+        SettingDefinition(
+            "gateway.drain.duration", .duration, default: "15s",
+            "over how long clients are told to come back elsewhere when the gateway stops, at the most"),
+        SettingDefinition(
+            "gateway.drain.rate", .integer, default: "500",
+            "how many clients are told each second, when that takes less; 0 takes the whole duration"),
+        SettingDefinition(
             "gateway.call_timeout", .duration, default: "10s", "how long a service may take to answer a client's call"),
         SettingDefinition(
             "gateway.hook_timeout", .duration, default: "5s", "how long a service may take to answer a hook"),
@@ -85,6 +102,10 @@ package struct GatewayConfiguration: ServiceConfiguration {
         serverAPIKey = settings.string("gateway.api.key")
         origins = settings.list("gateway.origins")
         pingInterval = settings.duration("gateway.ping_interval") ?? .seconds(25)
+        presenceLease = settings.duration("gateway.presence.lease") ?? PresenceTable.standardLease
+        presenceLinger = settings.duration("gateway.presence.linger") ?? ShownPresence.standardLinger
+        drainDuration = settings.duration("gateway.drain.duration") ?? DrainPolicy().duration
+        drainRate = (settings.integer("gateway.drain.rate") ?? 0).nonZero
         callTimeout = settings.duration("gateway.call_timeout") ?? .seconds(10)
         hookTimeout = settings.duration("gateway.hook_timeout") ?? .seconds(5)
         offersEcho = settings.boolean("gateway.echo")
@@ -107,6 +128,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
                 "gateway.token.secret",
                 "nobody could connect: set a secret, gateway.token.jwks or gateway.anonymous: true")
         }
+        if presenceLease < .seconds(1) { settings.report("gateway.presence.lease", "at least 1s") }
+        if presenceLinger > .seconds(3600) { settings.report("gateway.presence.linger", "at most 1h") }
+        if let drainRate, drainRate < 0 { settings.report("gateway.drain.rate", "a rate is positive, or 0 for none") }
         if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
         if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }
         if uploadBytes < 1 { settings.report("gateway.upload.bytes", "at least 1") }
@@ -133,4 +157,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         if limits.connectTimeout < .seconds(1) { settings.report("gateway.limits.connect_timeout", "at least 1s") }
         return limits
     }
+}
+
+extension Int {
+    fileprivate var nonZero: Int? { self == 0 ? nil : self }
 }

@@ -24,7 +24,8 @@ package func buildGateway(
     let hub = Hub(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, logger: context.logger, clock: clock.time)
     let presence = PresenceService(
-        node: node, bus: context.bus, subjects: context.subjects, logger: context.logger, clock: clock.moment,
+        node: node, bus: context.bus, subjects: context.subjects, lease: configuration.presenceLease,
+        linger: configuration.presenceLinger, logger: context.logger, clock: clock.moment,
         onChange: { hub.deliver($0) })
     let backend = ChannelBackend(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, callTimeout: configuration.callTimeout,
@@ -41,8 +42,9 @@ package func buildGateway(
         numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
     let shards = ShardGroup(group: group, environment: environment)
     context.startup.expect("listen")
+    context.readiness.set("accepting", false)
     let server = GatewayServer(
-        configuration: edgeConfiguration(configuration), group: group, shards: shards,
+        configuration: edgeConfiguration(configuration, context), group: group, shards: shards,
         services: edgeServices(
             configuration, context,
             EdgeServicesParts(
@@ -50,9 +52,12 @@ package func buildGateway(
                 verifier: verifier)),
         logger: context.logger,
         onListening: { port in
+            context.readiness.set("accepting", true)
             context.startup.tell(
                 "listen", ListenAddress(host: configuration.listen.host, port: port).description)
-        })
+        },
+        // Load balancers stop sending clients here while the others are still told.
+        onDraining: { context.readiness.set("accepting", false) })
     let calls = MicroService(
         name: "apus-gateway", version: context.version, description: "holds the sockets of clients", bus: context.bus,
         subjects: context.subjects, logger: context.logger)
@@ -71,8 +76,12 @@ package func buildGateway(
     ]
 }
 
-private func edgeConfiguration(_ configuration: GatewayConfiguration) -> EdgeConfiguration {
-    EdgeConfiguration(
+private func edgeConfiguration(
+    _ configuration: GatewayConfiguration, _ context: ServiceContext
+) -> EdgeConfiguration {
+    // The last to be told must have time to go.
+    let patience = max(.zero, context.shutdownTimeout - .seconds(4))
+    return EdgeConfiguration(
         host: configuration.listen.host, port: configuration.listen.port,
         origins: OriginPolicy(configuration.origins), limits: configuration.limits,
         offersEcho: configuration.offersEcho, serverAPIKey: configuration.serverAPIKey,
@@ -81,7 +90,9 @@ private func edgeConfiguration(_ configuration: GatewayConfiguration) -> EdgeCon
         },
         page: PageConfiguration(
             sampleFile: configuration.sampleFile, tables: configuration.pageTables,
-            database: configuration.pageDatabase))
+            database: configuration.pageDatabase),
+        drain: DrainPolicy(
+            duration: min(configuration.drainDuration, patience), perSecond: configuration.drainRate))
 }
 
 /// What ``edgeServices(_:_:_:)`` joins.

@@ -64,6 +64,9 @@ package struct Disconnect: Sendable, Hashable {
         self.reason = reason
     }
 
+    /// Whether a client comes back by itself after it.
+    package var invitesBack: Bool { code < 3500 }
+
     package static let shutdown = Disconnect(code: 3001, reason: "shutdown")
     package static let internalError = Disconnect(code: 3004, reason: "internal server error")
     package static let expired = Disconnect(code: 3005, reason: "connection expired")

@@ -62,10 +62,9 @@ struct ServerAPI {
             let members = services.presence.members(of: try channel(parameters["channel"]))
             return ["presence": .object(JSONObject(members.map { ($0.client, ServerAPI.info($0)) }))]
         case "presence_stats":
-            let members = services.presence.members(of: try channel(parameters["channel"]))
+            let statistics = services.presence.statistics(of: try channel(parameters["channel"]))
             return [
-                "num_clients": .integer(Int64(members.count)),
-                "num_users": .integer(Int64(Set(members.map(\.user)).count)),
+                "num_clients": .integer(Int64(statistics.clients)), "num_users": .integer(Int64(statistics.users)),
             ]
         case "info":
             return [

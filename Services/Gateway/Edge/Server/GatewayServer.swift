@@ -17,11 +17,12 @@ package struct EdgeConfiguration: Sendable {
     package var serverAPIKey: String?
     package var upload: UploadConfiguration?
     package var page: PageConfiguration
+    package var drain: DrainPolicy
 
     package init(
         host: String, port: Int, origins: OriginPolicy = OriginPolicy([]), limits: GatewayLimits = GatewayLimits(),
         offersEcho: Bool = false, serverAPIKey: String? = nil, upload: UploadConfiguration? = nil,
-        page: PageConfiguration = PageConfiguration()
+        page: PageConfiguration = PageConfiguration(), drain: DrainPolicy = DrainPolicy()
     ) {
         self.host = host
         self.port = port
@@ -31,6 +32,7 @@ package struct EdgeConfiguration: Sendable {
         self.serverAPIKey = serverAPIKey
         self.upload = upload
         self.page = page
+        self.drain = drain
     }
 }
 
@@ -42,12 +44,16 @@ package struct GatewayServer: Service {
     private let shards: ShardGroup
     private let services: EdgeServices
     private let onListening: @Sendable (Int) -> Void
+    private let onDraining: @Sendable () -> Void
     private let logger: Logger
 
-    /// - Parameter onListening: gets the port once clients can connect.
+    /// - Parameters:
+    ///   - onListening: gets the port once clients can connect.
+    ///   - onDraining: called when the gateway begins to leave, before any client is told.
     package init(
         configuration: EdgeConfiguration, group: MultiThreadedEventLoopGroup, shards: ShardGroup,
-        services: EdgeServices, logger: Logger, onListening: @escaping @Sendable (Int) -> Void
+        services: EdgeServices, logger: Logger, onListening: @escaping @Sendable (Int) -> Void,
+        onDraining: @escaping @Sendable () -> Void = {}
     ) {
         self.configuration = configuration
         self.group = group
@@ -55,6 +61,7 @@ package struct GatewayServer: Service {
         self.services = services
         self.logger = logger
         self.onListening = onListening
+        self.onDraining = onDraining
     }
 
     package func run() async throws {
@@ -81,12 +88,19 @@ package struct GatewayServer: Service {
             eventLoopGroupProvider: .shared(group), logger: quiet)
         try await withThrowingDiscardingTaskGroup { tasks in
             let (stopping, stop) = AsyncStream<Void>.makeStream()
-            tasks.addTask { [shards] in
-                for await _ in stopping { await shards.drain() }
+            tasks.addTask { [shards, logger, drain = configuration.drain] in
+                for await _ in stopping {
+                    let count = await shards.connectionCount
+                    logger.info("draining", metadata: ["connections": "\(count)"])
+                    await shards.drain(drain)
+                    logger.info("all clients were told to go", metadata: ["connections": "\(count)"])
+                }
             }
             try await withGracefulShutdownHandler {
                 try await application.run()
-            } onGracefulShutdown: {
+            } onGracefulShutdown: { [shards, onDraining] in
+                shards.refuseNewConnections()
+                onDraining()
                 stop.yield()
             }
             stop.finish()

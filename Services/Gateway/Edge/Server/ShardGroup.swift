@@ -7,6 +7,7 @@ package final class ShardGroup: Sendable {
     private let shards: [ObjectIdentifier: Shard]
     private let all: [(loop: any EventLoop, shard: Shard)]
     private let next = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
 
     package init(group: any EventLoopGroup, environment: ShardEnvironment) {
         all = group.makeIterator().map { loop in
@@ -49,8 +50,27 @@ package final class ShardGroup: Sendable {
         }
     }
 
-    /// Tells every client to go.
-    package func drain() async {
-        for (_, shard) in all { await shard.drain() }
+    // MARK: Going away
+
+    /// Whether new connections are turned away.
+    package var isDraining: Bool { draining.load(ordering: .relaxed) }
+
+    package func refuseNewConnections() { draining.store(true, ordering: .relaxed) }
+
+    /// Tells every client to go, as fast as `policy` has it, and returns when all were told; at once when the task is
+    /// cancelled.
+    package func drain(_ policy: DrainPolicy) async {
+        refuseNewConnections()
+        let duration = policy.duration(for: Int(await connectionCount))
+        for (_, shard) in all { await shard.beginDrain(over: duration) }
+        var isDone = false
+        while !isDone {
+            if Task.isCancelled {
+                for (_, shard) in all { await shard.beginDrain(over: .zero) }
+            }
+            isDone = true
+            for (_, shard) in all where await !shard.drainStep() { isDone = false }
+            if !isDone { try? await Task.sleep(for: .milliseconds(50)) }
+        }
     }
 }

@@ -33,6 +33,10 @@ struct SocketRoutes: Sendable {
         if head.path == SocketRoutes.echo, !offersEcho {
             return .refuse(status: 404, reason: "not found", extraHeaders: "")
         }
+        if shards.isDraining {
+            return .refuse(
+                status: 503, reason: "the gateway is leaving; connect again", extraHeaders: "Retry-After: 1\r\n")
+        }
         switch WebSocketHandshake.answer(head, origins: origins) {
         case .refuse(let status, let reason, let extraHeaders):
             return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)

@@ -4,6 +4,8 @@ package import GatewayWire
 /// Identifies a connection within its shard.
 package struct ConnectionID: Sendable, Hashable {
     package let number: UInt64
+
+    package init(number: UInt64) { self.number = number }
 }
 
 /// One client's connection: what it is (the session), what it speaks (the codec) and where its bytes go.
@@ -56,6 +58,8 @@ final class Subscription {
     var startAfter: UInt64 = 0
     /// Whether the client asked to be told who comes and leaves.
     var wantsJoinLeave = false
+    /// Whether the client will be back on the channel in a moment if the subscription ends now.
+    var lingers = false
     /// Where it stands in its group's members.
     var index = 0
     weak var group: SubscriberGroup?

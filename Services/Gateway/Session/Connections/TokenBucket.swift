@@ -34,6 +34,8 @@ package struct Moment: Sendable, Hashable, Comparable {
 
     package static func < (left: Moment, right: Moment) -> Bool { left.milliseconds < right.milliseconds }
 
+    package func duration(to other: Moment) -> Duration { .milliseconds(other.milliseconds - milliseconds) }
+
     package func advanced(by duration: Duration) -> Moment {
         let (seconds, attoseconds) = duration.components
         return Moment(milliseconds: milliseconds + seconds * 1000 + attoseconds / 1_000_000_000_000_000)

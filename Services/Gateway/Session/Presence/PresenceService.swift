@@ -4,81 +4,171 @@ package import GatewayWire
 package import Logging
 internal import Synchronization
 
-/// Keeps the presence table, announces this gateway's changes to the others and takes in theirs.
+/// Keeps who is present, announces this gateway's changes to the others, takes in theirs, and gives what subscribers are
+/// told to `onChange`.
 ///
-/// Thread-safe. What changes is given to `onChange` in order, on whatever thread learned of it; it must not block.
+/// Thread-safe. What comes is in the table at once; announcing and telling happen in ``step(now:)``, all of a tick at
+/// once, so that a crowd costs a few messages.
 package final class PresenceService: Sendable {
+    private struct State {
+        var table: PresenceTable
+        var shown: ShownPresence
+        /// What subscribers are still to be told.
+        var untold: [PresenceChange] = []
+        /// Gateways to ask for their state.
+        var requests: Set<String> = []
+        var mustTellState = false
+        var heartbeatDue: Moment?
+
+        mutating func apply(_ changes: [MembershipChange], _ now: Moment) {
+            for change in changes {
+                if let told = shown.apply(change, now: now) { untold.append(told) }
+            }
+        }
+    }
+
+    private let node: String
     private let bus: any EventBus
     private let subject: String
-    private let table: Mutex<PresenceTable>
+    private let state: Mutex<State>
     private let logger: Logger
     private let clock: @Sendable () -> Moment
     private let onChange: @Sendable ([PresenceChange]) -> Void
+    private let metrics = PresenceMetrics()
 
+    /// How often changes are announced and told.
+    package static let tick = Duration.milliseconds(50)
+
+    /// - Parameters:
+    ///   - lease: how long another gateway may be silent before its clients are taken for gone; the same on all of them.
+    ///   - linger: how long a client whose connection ended stays listed.
+    ///   - onChange: gets what subscribers are told, in order; it must not block.
     package init(
-        node: String, bus: any EventBus, subjects: Subjects, logger: Logger, clock: @escaping @Sendable () -> Moment,
+        node: String, bus: any EventBus, subjects: Subjects, lease: Duration = PresenceTable.standardLease,
+        linger: Duration = ShownPresence.standardLinger, logger: Logger, clock: @escaping @Sendable () -> Moment,
         onChange: @escaping @Sendable ([PresenceChange]) -> Void
     ) {
+        self.node = node
         self.bus = bus
         subject = subjects.control("presence")
-        table = Mutex(PresenceTable(node: node))
+        state = Mutex(State(table: PresenceTable(node: node, lease: lease), shown: ShownPresence(linger: linger)))
         self.logger = logger
         self.clock = clock
         self.onChange = onChange
     }
 
+    // MARK: This gateway's clients
+
     package func join(_ channel: ChannelName, _ info: ClientInfo) {
-        tell { $0.join(channel, info) }
+        let now = clock()
+        state.withLock { state in
+            guard let change = state.table.join(channel, info) else { return }
+            state.apply([change], now)
+        }
     }
 
-    package func leave(_ channel: ChannelName, client: String) {
-        tell { $0.leave(channel, client: client) }
+    /// - Parameter lingers: whether the client may come back in a moment, as one whose connection broke; it stays listed
+    ///   for the linger time then.
+    package func leave(_ channel: ChannelName, client: String, lingers: Bool = false) {
+        let now = clock()
+        state.withLock { state in
+            guard let change = state.table.leave(channel, client: client, lingers ? .dropped : .left) else { return }
+            state.apply([change], now)
+        }
     }
 
+    // MARK: Looking
+
+    /// Those present, by the ids that the channel knows them by (see ``PresenceChange/info``).
     package func members(of channel: ChannelName) -> [ClientInfo] {
-        table.withLock { $0.members(of: channel) }
+        state.withLock { $0.shown.members(of: channel) }
     }
 
-    private func tell(_ change: (inout PresenceTable) -> (PresenceChange, PresenceAnnouncement)?) {
-        // Under the lock, so that the others hear changes in the order of their numbers.
-        table.withLock { table in
-            guard let (change, announcement) = change(&table) else { return }
-            publish(announcement)
-            onChange([change])
-        }
+    package func statistics(of channel: ChannelName) -> PresenceStatistics {
+        state.withLock { $0.shown.statistics(of: channel) }
     }
 
-    /// Listens to the others and sends heartbeats until the task is cancelled, then says goodbye.
+    // MARK: Life
+
+    /// Listens to the others and does what is due until the task is cancelled, then says goodbye.
     package func run() async throws {
-        let subscription = try bus.subscribe(subject) { [self] message in
-            guard let announcement = PresenceCodec.decode(message.payload) else { return }
-            take { $0.receive(announcement, now: clock()) }
-        }
+        let subscription = try listen()
         defer { subscription.cancel() }
-        let node = table.withLock { $0.node }
-        publish(.request(node: node))
         while !Task.isCancelled {
-            publish(table.withLock { $0.heartbeat })
-            take { PresenceTable.Effect(changes: $0.expire(now: clock())) }
-            try? await Task.sleep(for: PresenceTable.heartbeatInterval)
+            step(now: clock())
+            try? await Task.sleep(for: PresenceService.tick)
         }
+        step(now: clock())
         publish(.goodbye(node: node))
     }
 
-    private func take(_ step: (inout PresenceTable) -> PresenceTable.Effect) {
-        table.withLock { table in
-            let effect = step(&table)
-            if !effect.changes.isEmpty { onChange(effect.changes) }
-            if let reply = effect.reply { publish(reply) }
+    /// Begins to take in what the others announce, and asks them who is there.
+    package func listen() throws -> any BusSubscription {
+        let subscription = try bus.subscribe(subject) { [self] message in
+            guard let announcement = PresenceCodec.decode(message.payload) else {
+                return logger.debug("an announcement of presence cannot be read")
+            }
+            receive(announcement, now: clock())
         }
+        publish(.request(node: node, of: nil))
+        return subscription
+    }
+
+    private func receive(_ announcement: PresenceAnnouncement, now: Moment) {
+        state.withLock { state in
+            let effect = state.table.receive(announcement, now: now)
+            state.apply(effect.changes, now)
+            if let other = effect.request { state.requests.insert(other) }
+            if effect.mustTellState { state.mustTellState = true }
+        }
+    }
+
+    /// Announces and tells everything that is due. Called by one caller at a time, every ``tick``.
+    package func step(now: Moment) {
+        let (announcements, changes) = state.withLock { state -> ([PresenceAnnouncement], [PresenceChange]) in
+            let lost = state.table.others
+            state.apply(state.table.expire(now: now), now)
+            metrics.expired(lost - state.table.others)
+            state.untold += state.shown.advance(to: now)
+            let lingers = state.shown.takeLingers()
+            metrics.lingered(returned: lingers.returned, gone: lingers.gone)
+            metrics.known(state.table.others)
+            defer { state.untold = [] }
+            return (PresenceService.announcements(&state, node, now), state.untold)
+        }
+        // In this order, and outside of the lock: encoding a large state takes a while.
+        for announcement in announcements { publish(announcement) }
+        guard !changes.isEmpty else { return }
+        metrics.told(changes)
+        onChange(changes)
+    }
+
+    private static func announcements(
+        _ state: inout State, _ node: String, _ now: Moment
+    ) -> [PresenceAnnouncement] {
+        var announcements: [PresenceAnnouncement] = []
+        if let pending = state.table.takePending() { announcements.append(pending) }
+        if state.mustTellState { announcements.append(state.table.state) }
+        for other in state.requests.sorted() { announcements.append(.request(node: node, of: other)) }
+        if now >= state.heartbeatDue ?? now {
+            announcements.append(state.table.heartbeat)
+            state.heartbeatDue = now.advanced(by: state.table.heartbeatInterval)
+        }
+        state.mustTellState = false
+        state.requests = []
+        return announcements
     }
 
     /// A lost announcement shows by its number; the next heartbeat mends it.
     private func publish(_ announcement: PresenceAnnouncement) {
-        do throws(BusError) {
-            try bus.publish(BusMessage(subject: subject, payload: PresenceCodec.encode(announcement)))
-        } catch {
-            logger.debug("presence was not announced", metadata: ["error": "\(error)"])
+        for payload in PresenceCodec.encode(announcement) {
+            do throws(BusError) {
+                try bus.publish(BusMessage(subject: subject, payload: payload))
+                metrics.announced(announcement)
+            } catch {
+                metrics.notAnnounced()
+                logger.debug("presence was not announced", metadata: ["error": "\(error)"])
+            }
         }
     }
 }

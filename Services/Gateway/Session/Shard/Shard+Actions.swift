@@ -33,11 +33,10 @@ extension Shard {
             let members = environment.presence.members(of: channel)
             perform(connection.session.completed(.presence(members, reference)), connection)
         case .presenceStatistics(let channel, let reference):
-            let members = environment.presence.members(of: channel)
-            let users = Set(members.map(\.user)).count
+            let statistics = environment.presence.statistics(of: channel)
             perform(
                 connection.session.completed(
-                    .presenceStatistics(clients: members.count, users: users, reference)), connection)
+                    .presenceStatistics(clients: statistics.clients, users: statistics.users, reference)), connection)
         case .history(let command, let channel, let reference): history(connection, command, channel, reference)
         }
     }
@@ -55,6 +54,8 @@ extension Shard {
         environment.metrics.closed(by: disconnect)
         connection.transport.flush()
         connection.transport.close(connection.protocolID.closeCode(disconnect))
+        // What belongs to it ends now: a dead peer may never answer the goodbye. One that is told not to come back is gone.
+        release(connection, lingers: disconnect.invitesBack)
         environment.logger.debug(
             "closing a connection",
             metadata: [

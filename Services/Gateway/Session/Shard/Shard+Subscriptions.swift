@@ -96,7 +96,8 @@ extension Shard {
         if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
     }
 
-    func leave(_ subscription: Subscription, _ reason: LeaveReason) {
+    /// - Parameter lingers: whether the client may be back in a moment, so that nobody is told yet.
+    func leave(_ subscription: Subscription, _ reason: LeaveReason, lingers: Bool = false) {
         let connection = subscription.connection
         let channel = subscription.channel
         guard connection.subscriptions[channel.name] === subscription else { return }
@@ -107,7 +108,8 @@ extension Shard {
             environment.backend.tellLeft(channel.name, connection.session.caller, reason: reason)
         }
         if subscription.held == nil, channel.namespace.presence || channel.namespace.joinLeave {
-            environment.presence.leave(channel.name, client: connection.session.client)
+            environment.presence.leave(
+                channel.name, client: connection.session.client, lingers: lingers || subscription.lingers)
         }
         if channel.isEmpty {
             channels[channel.name] = nil
@@ -125,6 +127,7 @@ extension Shard {
         guard let channel = channels[name] else { return }
         for subscription in channel.groups.flatMap(\.members) {
             let connection = subscription.connection
+            subscription.lingers = true
             perform(connection.session.unsubscribe(name, .insufficientState), connection)
         }
     }

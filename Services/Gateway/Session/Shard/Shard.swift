@@ -20,6 +20,7 @@ package actor Shard: ChannelReceiver {
     private var dirty: [Connection] = []
     private var nextNumber: UInt64 = 0
     private var isDraining = false
+    private var drain: DrainSchedule?
     /// Messages from the hub; bounded by how fast this shard drains, which is what slow policies are for.
     private nonisolated let inbox = Mutex<[ChannelDelivery]>([])
     /// Makes the executor call ``drainInbox()`` soon.
@@ -108,7 +109,7 @@ package actor Shard: ChannelReceiver {
         connections[id] = connection
         environment.metrics.opened(protocolID)
         deadlines.schedule(.authenticate(id), at: now.advanced(by: environment.rules.limits.connectTimeout))
-        deadlines.schedule(.beat(id), at: now.advanced(by: environment.rules.pingInterval))
+        deadlines.schedule(.beat(id), at: now.advanced(by: firstBeat()))
         if isDraining { perform([.close(.shutdown)], connection) }
         return id
     }
@@ -173,18 +174,36 @@ package actor Shard: ChannelReceiver {
         connection.isClosed = true
         for task in connection.tasks.values { task.cancel() }
         connection.tasks = [:]
-        for subscription in Array(connection.subscriptions.values) { leave(subscription, .disconnect) }
+        release(connection, lingers: true)
         if let user = connection.countedUser { environment.users.disconnect(user) }
         environment.metrics.closed(connection.protocolID)
     }
 
-    /// Tells every client to come back later or elsewhere; those that connect from now on are told at once.
-    package func drain() {
+    /// Ends all subscriptions of a connection that ends.
+    func release(_ connection: Connection, lingers: Bool) {
+        for subscription in Array(connection.subscriptions.values) { leave(subscription, .disconnect, lingers: lingers) }
+    }
+
+    // MARK: Going away
+
+    /// Begins to tell every client to come back later or elsewhere, evenly over `duration`; those that connect from now on
+    /// are told at once. ``drainStep()`` does it.
+    package func beginDrain(over duration: Duration) {
         isDraining = true
-        for connection in Array(connections.values) {
+        var random = EnvironmentGenerator(source: environment.random)
+        drain = DrainSchedule(
+            Array(connections.keys), over: duration, now: environment.clock.moment(), using: &random)
+    }
+
+    /// Tells those whose turn has come.
+    /// - Returns: whether all were told.
+    package func drainStep() -> Bool {
+        for id in drain?.due(now: environment.clock.moment()) ?? [] {
+            guard let connection = connections[id] else { continue }
             perform(connection.session.close(.shutdown), connection)
         }
         flushDirty()
+        return drain?.isDone ?? true
     }
 
     // MARK: Deadlines
@@ -204,6 +223,14 @@ package actor Shard: ChannelReceiver {
             }
         }
         flushDirty()
+    }
+
+    /// Somewhere within the interval, so that those who came in the same second are not pinged in the same second ever
+    /// after.
+    private func firstBeat() -> Duration {
+        var random = EnvironmentGenerator(source: environment.random)
+        let milliseconds = Int64(environment.rules.pingInterval / .milliseconds(1))
+        return .milliseconds(Int64.random(in: 1...max(1, milliseconds), using: &random))
     }
 
     private func beat(_ connection: Connection, _ now: Moment) {

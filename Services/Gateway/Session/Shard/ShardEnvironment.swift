@@ -12,11 +12,14 @@ package struct ShardEnvironment: Sendable {
     package var metrics: GatewayMetrics
     package var clock: GatewayClock
     package var makeClientID: @Sendable () -> String
+    /// Where randomness comes from; tests have their own.
+    package var random: @Sendable () -> UInt64
     package var logger: Logger
 
     package init(
         rules: SessionRules, hub: Hub, backend: ChannelBackend, presence: PresenceService, users: UserRegistry,
-        metrics: GatewayMetrics, clock: GatewayClock, makeClientID: @escaping @Sendable () -> String, logger: Logger
+        metrics: GatewayMetrics, clock: GatewayClock, makeClientID: @escaping @Sendable () -> String,
+        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }, logger: Logger
     ) {
         self.rules = rules
         self.hub = hub
@@ -26,6 +29,7 @@ package struct ShardEnvironment: Sendable {
         self.metrics = metrics
         self.clock = clock
         self.makeClientID = makeClientID
+        self.random = random
         self.logger = logger
     }
 }
@@ -41,4 +45,11 @@ package struct GatewayClock: Sendable {
         self.moment = moment
         self.time = time
     }
+}
+
+/// The environment's randomness, for what shuffles and chooses.
+struct EnvironmentGenerator: RandomNumberGenerator {
+    let source: @Sendable () -> UInt64
+
+    mutating func next() -> UInt64 { source() }
 }

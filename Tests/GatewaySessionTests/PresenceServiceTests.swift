@@ -1,0 +1,210 @@
+import EventBus
+import Events
+import GatewaySession
+import GatewayWire
+import JSON
+import Logging
+import Synchronization
+import TestKit
+import Testing
+
+/// Presence of two gateways over the bus in memory, their clock moved by hand.
+@Suite(.timeLimit(.minutes(1))) struct PresenceServiceTests {
+    /// A gateway's presence and what its subscribers were told.
+    private final class Gateway: Sendable {
+        let service: PresenceService
+        private let told: Told
+
+        private final class Told: Sendable {
+            let batches = Mutex<[[PresenceChange]]>([])
+        }
+
+        init(_ node: String, _ bus: any EventBus, _ time: Time, lease: Duration = .seconds(10)) {
+            let told = Told()
+            self.told = told
+            service = PresenceService(
+                node: node, bus: bus, subjects: .standard, lease: lease, linger: .seconds(4),
+                logger: Logger(label: "test"), clock: { time.now },
+                onChange: { changes in told.batches.withLock { $0.append(changes) } })
+        }
+
+        var batches: [[PresenceChange]] { told.batches.withLock { $0 } }
+        var changes: [String] { batches.flatMap { $0 }.map { "\($0.kind) \($0.info.client)" } }
+        func users(_ channel: ChannelName) -> [String] { service.members(of: channel).map(\.user).sorted() }
+    }
+
+    private final class Time: Sendable {
+        private let moment = Mutex(Moment(milliseconds: 0))
+        var now: Moment { moment.withLock { $0 } }
+        func pass(_ duration: Duration) { moment.withLock { $0 = $0.advanced(by: duration) } }
+    }
+
+    private let bus = MemoryBus()
+    private let time = Time()
+    private let lobby: ChannelName
+
+    init() throws { lobby = try ChannelName("room:lobby") }
+
+    private func ann(_ client: String) -> ClientInfo { ClientInfo(client: client, user: "ann", info: ["n": 1]) }
+
+    /// Two gateways that know of one another.
+    private func pair() async throws -> (a: Gateway, b: Gateway, busOfA: MemoryBus, running: [any BusSubscription]) {
+        let busOfA = bus.anotherConnection()
+        let a = Gateway("a", busOfA, time)
+        let b = Gateway("b", bus.anotherConnection(), time)
+        let running = [try a.service.listen(), try b.service.listen()]
+        try await pass(0.3, a, b)
+        return (a, b, busOfA, running)
+    }
+
+    /// Lets time pass in steps, in each of which the gateways do what is due and hear of one another.
+    private func pass(_ seconds: Double, step: Double = 0.05, _ gateways: Gateway...) async throws {
+        for _ in 0..<Int((seconds / step).rounded(.up)) {
+            time.pass(.milliseconds(Int64(step * 1000)))
+            for gateway in gateways { gateway.service.step(now: time.now) }
+            try await delivered()
+        }
+    }
+
+    /// Returns when everything that was published has been delivered: messages come one at a time, in order.
+    private func delivered() async throws {
+        let inbox = Inbox<BusMessage>()
+        let subscription = try inbox.subscribe(to: "test.delivered", on: bus)
+        defer { subscription.cancel() }
+        try bus.publish(BusMessage(subject: "test.delivered", payload: []))
+        try await inbox.wait(for: 1)
+    }
+
+    @Test("who comes to one gateway is present on the other, and told there")
+    func announces() async throws {
+        let (a, b, _, running) = try await pair()
+        a.service.join(lobby, ann("1"))
+        #expect(a.users(lobby) == ["ann"], "at once where it came")
+        try await pass(0.1, a, b)
+        #expect(b.service.members(of: lobby) == [ann("1")])
+        #expect(a.changes == ["joined 1"])
+        #expect(b.changes == ["joined 1"])
+        a.service.leave(lobby, client: "1")
+        try await pass(0.1, a, b)
+        #expect(b.changes == ["joined 1", "left 1"])
+        #expect(b.users(lobby).isEmpty)
+        for subscription in running { subscription.cancel() }
+    }
+
+    @Test("a crowd that comes in one tick is told in one batch and announced in few messages")
+    func crowd() async throws {
+        let (a, b, _, running) = try await pair()
+        let heard = Mutex<[Int]>([])
+        let listening = try bus.subscribe(Subjects.standard.control("presence")) { message in
+            heard.withLock { $0.append(message.payload.count) }
+        }
+        for number in 0..<3000 {
+            a.service.join(lobby, ClientInfo(client: "client-\(number)", user: "user-\(number)"))
+        }
+        try await pass(0.1, a, b)
+        #expect(a.batches.map(\.count) == [3000])
+        #expect(b.batches.flatMap { $0 }.count == 3000)
+        #expect(b.batches.count <= 2)
+        #expect(b.service.statistics(of: lobby) == PresenceStatistics(clients: 3000, users: 3000))
+        let sizes = heard.withLock { $0 }
+        #expect(sizes.count < 10)
+        #expect(sizes.allSatisfy { $0 <= PresenceCodec.maximumBytes })
+        for subscription in running + [listening] { subscription.cancel() }
+    }
+
+    @Test("a client that drops and comes back to the other gateway shows no leave and no join on either")
+    func blink() async throws {
+        let (a, b, _, running) = try await pair()
+        a.service.join(lobby, ann("1"))
+        try await pass(1, a, b)
+        a.service.leave(lobby, client: "1", lingers: true)
+        try await pass(2, a, b)
+        #expect(a.users(lobby) == ["ann"])
+        #expect(b.users(lobby) == ["ann"])
+        b.service.join(lobby, ann("2"))
+        try await pass(20, step: 0.5, a, b)
+        #expect(a.changes == ["joined 1"])
+        #expect(b.changes == ["joined 1"])
+        #expect(a.users(lobby) == ["ann"])
+        // Back before anybody knows that it had gone.
+        a.service.join(lobby, ann("3"))
+        b.service.leave(lobby, client: "2", lingers: true)
+        try await pass(1, a, b)
+        try await pass(20, step: 0.5, a, b)
+        #expect(a.changes == ["joined 1"])
+        #expect(b.changes == ["joined 1"])
+        #expect(b.users(lobby) == ["ann"])
+        for subscription in running { subscription.cancel() }
+    }
+
+    @Test("a dead gateway's clients are gone after the lease, and not before")
+    func lease() async throws {
+        let (a, b, _, running) = try await pair()
+        a.service.join(lobby, ann("1"))
+        try await pass(2.6, a, b)
+        running[0].cancel()
+        // Its last heartbeat was a moment ago at the most.
+        try await pass(9.5, step: 0.25, b)
+        #expect(b.users(lobby) == ["ann"])
+        try await pass(3.5, step: 0.25, b)
+        #expect(b.users(lobby).isEmpty)
+        #expect(b.changes == ["joined 1", "left 1"])
+        running[1].cancel()
+    }
+
+    @Test("a gateway that was cut off from the bus comes back right, and takes nobody for dead meanwhile")
+    func cutOff() async throws {
+        let (a, b, busOfA, running) = try await pair()
+        a.service.join(lobby, ann("1"))
+        let bob = ClientInfo(client: "2", user: "bob")
+        b.service.join(lobby, bob)
+        try await pass(1, a, b)
+        busOfA.setConnected(false)
+        try await pass(30, step: 0.5, a, b)
+        #expect(b.users(lobby) == ["bob"])
+        #expect(a.users(lobby) == ["ann", "bob"], "it is the one that hears nothing")
+        a.service.leave(lobby, client: "1")
+        a.service.join(lobby, ann("3"))
+        b.service.join(lobby, ClientInfo(client: "4", user: "carl"))
+        busOfA.setConnected(true)
+        try await pass(5, step: 0.25, a, b)
+        #expect(a.users(lobby) == ["ann", "bob", "carl"])
+        #expect(b.users(lobby) == ["ann", "bob", "carl"])
+        try await pass(30, step: 0.5, a, b)
+        #expect(a.users(lobby) == b.users(lobby))
+        for subscription in running { subscription.cancel() }
+    }
+
+    @Test("an announcement that got lost is mended by the next heartbeat")
+    func lost() async throws {
+        let (a, b, busOfA, running) = try await pair()
+        busOfA.inject(.fails(BusError(.notConnected, "full")), into: .publish)
+        a.service.join(lobby, ann("1"))
+        try await pass(0.1, a, b)
+        #expect(b.users(lobby).isEmpty, "it was lost")
+        try await pass(3, a, b)
+        #expect(b.users(lobby) == ["ann"])
+        #expect(b.changes == ["joined 1"])
+        for subscription in running { subscription.cancel() }
+    }
+
+    @Test("a gateway that stops keeps its clients listed for the linger time: they come back elsewhere unseen")
+    func goodbye() async throws {
+        let a = Gateway("a", bus.anotherConnection(), time)
+        let b = Gateway("b", bus.anotherConnection(), time)
+        let running = try b.service.listen()
+        a.service.join(lobby, ann("1"))
+        a.service.join(lobby, ClientInfo(client: "2", user: "bob"))
+        let life = Task { try await a.service.run() }
+        while b.users(lobby).isEmpty { try await pass(0.05, b) }
+        life.cancel()
+        try await life.value
+        try await pass(1, b)
+        #expect(b.users(lobby) == ["ann", "bob"])
+        b.service.join(lobby, ann("3"))
+        try await pass(10, step: 0.25, b)
+        #expect(b.users(lobby) == ["ann"])
+        #expect(b.changes.sorted() == ["joined 1", "joined 2", "left 2"])
+        running.cancel()
+    }
+}
