@@ -1,20 +1,29 @@
 """Runs the examples against a real NATS server and drives them as somebody outside would.
 
-Usage: examples.py SHIPMENTS PYTHON PRICES. Prints "ok …" or "not ok …" for each behaviour; exits 1 if one failed.
+Usage: examples.py SHIPMENTS ANY_LANGUAGE CHAT GATEWAY CHAT_CONFIGURATION: programs, and the folder of those in Python.
+Prints "ok …" or "not ok …" for each behaviour; exits 1 if one failed.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 
+import centrifuge
 import nats
 from nats.errors import NoRespondersError
+
+os.environ["APUS_TEST_SECRET"] = "only-for-trying-at-least-32-bytes"
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "EndToEndTests/Scenarios"))
+import scenario  # noqa: E402: what the end-to-end tests have for clients
+from scenario import Person  # noqa: E402
 
 LIMIT = 30  # seconds that anything may take before it counts as not happening
 
@@ -154,23 +163,142 @@ async def any_language(client, program):
     yield "any-language handles later what happened while it was stopped"
 
 
-async def main(shipments, python, prices):
+async def gateway_address(gateway):
+    """Where a gateway that listens on a free port does so."""
+    return (await scenario.eventually(
+        "the gateway's address", lambda: re.search(r"listen=(\S+)", gateway.output())))[1]
+
+
+async def refusal(call):
+    """The error with which a command is answered."""
+    try:
+        answer = await call
+    except centrifuge.ReplyError as error:
+        return error
+    raise AssertionError(f"expected an error, got {answer!r}")
+
+
+async def polls(client, program, gateway):
+    scenario.GATEWAY = await gateway_address(gateway)
+    ann, bob = await Person("42").connect(), await Person("7").connect()
+    room = await ann.subscribe("poll:tea")
+    expect("votes at the start", ann.subscribed["poll:tea"][0].data, {"yes": 0, "no": 0})
+    await bob.subscribe("poll:tea")
+    await room.publish({"vote": "yes"})
+    for person in (ann, bob):
+        expect("votes", await person.inbox("poll:tea").next(), {"yes": 1, "no": 0})
+    for wrong in ({"vote": "maybe"}, {}, "yes", None, [1]):
+        expect("code of a wrong vote", (await refusal(room.publish(wrong))).code, 400)
+    late = await Person("9").connect()
+    await late.subscribe("poll:tea")
+    expect("votes for who comes later", late.subscribed["poll:tea"][0].data, {"yes": 1, "no": 0})
+    yield "a channel handler in Python answers joins with data, replaces what is sent, and refuses"
+
+
+async def chat(client, program, gateway):
+    scenario.GATEWAY = await gateway_address(gateway)
+    ann, bob = await Person("42").connect(), await Person("7").connect()
+    lobby = await ann.subscribe("chat:lobby")
+    expect("an empty room", ann.subscribed["chat:lobby"][0].data, {"room": "lobby", "messages": []})
+    at_bob = await bob.subscribe("chat:lobby")
+    await lobby.publish({"text": "hello, wörld 🙂"})
+    for person in (ann, bob):
+        message = await person.inbox("chat:lobby").next()
+        assert message.pop("sent_at").endswith("Z"), message
+        expect("a message", message, {"id": 1, "user": "42", "text": "hello, wörld 🙂"})
+    yield "chat stores a message and sends it to everybody with its id"
+
+    await lobby.publish({"type": "typing"})
+    expect("typing, at the other", await bob.inbox("chat:lobby").next(), {"user": "42"})
+    await lobby.publish({"text": "after typing"})
+    expect("at who types", (await ann.inbox("chat:lobby").next())["text"], "after typing")
+    yield "chat tells everybody but the sender that somebody is typing"
+
+    moderator = await Person("1", "moderator").connect()
+    expect("muting, by anybody", (await refusal(bob.client.rpc("chat.mute", {"user": "42"}))).code, 403)
+    await moderator.client.rpc("chat.mute", {"user": "7"})
+    expect("sending while muted", (await refusal(at_bob.publish({"text": "me too"}))).code, 403)
+    await moderator.client.rpc("chat.mute", {"user": "7", "muted": False})
+    for wrong in ({"text": ""}, {"text": "x" * 2001}, {"text": 5}, {}, None, "hello"):
+        expect(f"code of {str(wrong)[:20]}", (await refusal(lobby.publish(wrong))).code, 400)
+    expect("code of an unknown event", (await refusal(lobby.publish({"type": "dance"}))).code, 404)
+    yield "chat refuses who is muted and what is no message"
+
+    again = await bob.subscribe("chat:again")
+    for _ in range(2):
+        await again.publish({"text": "once", "key": "k1"})
+    await ann.subscribe("chat:again")
+    texts = [message["text"] for message in ann.subscribed["chat:again"][0].data["messages"]]
+    expect("sent twice with one key", texts, ["once"])
+    for number in range(60):
+        await lobby.publish({"text": f"number {number}"})
+    late = await Person("9").connect()
+    await late.subscribe("chat:lobby")
+    messages = late.subscribed["chat:lobby"][0].data["messages"]
+    expect("the latest 50", [message["text"] for message in messages], [f"number {number}" for number in range(10, 60)])
+    ids = [message["id"] for message in messages]
+    expect("the order of ids", ids, sorted(set(ids)))
+    yield "chat answers a join with the latest 50 messages; one sent twice with the same key is stored once"
+
+    program.stop(signal.SIGKILL)
+    error = await refusal(lobby.publish({"text": "anybody there?"}))
+    assert error.temporary, f"{error.code} {error.message}"
+    waiting = await Person("5").connect()
+    joining = asyncio.create_task(waiting.subscribe("chat:lobby"))
+    await scenario.eventually("a temporary error of the join", lambda: waiting.errors)
+    expect("joined while the service was down", joining.done(), False)
+    await client.publish("apus.channel.chat.lobby", b'{"text": "from the bus"}')
+    await ann.inbox("chat:lobby").next(lambda message: message == {"text": "from the bus"})
+    program.start()
+    await joining
+    expect("the history after kill -9", waiting.subscribed["chat:lobby"][0].data["messages"], messages)
+    await lobby.publish({"text": "back"})
+    expect("at who waited", (await waiting.inbox("chat:lobby").next())["text"], "back")
+    yield "chat killed with -9 is a temporary error, and has its history when it is back"
+
+    expect("exit status after SIGTERM", program.stop(), 0)
+    yield "chat drains on SIGTERM"
+
+
+@contextlib.contextmanager
+def running(*programs):
+    """Programs that are ended, however the test ends; yields them."""
+    started = []
+    try:
+        for command in programs:
+            started.append(Program(*command))
+        yield started
+    finally:
+        for program in started:
+            program.stop(signal.SIGKILL)
+
+
+async def main(shipments, any_language_folder, chat_program, gateway, chat_configuration):
     failures = 0
-    with nats_server() as url:
+    folder = pathlib.Path(any_language_folder)
+    with nats_server() as url, tempfile.TemporaryDirectory(prefix="apus-chat-") as data:
         client = await nats.connect(url)
-        for test, command in ((own_service, [shipments, "--nats-url", url]), (any_language, [python, prices, url])):
-            program = Program(*command)
-            try:
-                async with asyncio.timeout(120):
-                    async for behaviour in test(client, program):
-                        print("ok", behaviour, flush=True)
-            except Exception as error:
-                failures += 1
-                print(f"not ok {test.__name__}: {type(error).__name__}: {error}\n{program.output()}", flush=True)
-            finally:
-                program.stop(signal.SIGKILL)
+        with_gateway = [gateway, "--nats-url", url, "--gateway-listen", "127.0.0.1:0", "--config"]
+        for test, commands in (
+            (own_service, [[shipments, "--nats-url", url]]),
+            (any_language, [[sys.executable, folder / "prices.py", url]]),
+            (polls, [[sys.executable, folder / "polls.py", url], with_gateway + [folder / "gateway.yaml"]]),
+            (chat, [[chat_program, "--nats-url", url, "--chat-database", f"{data}/chat.sqlite"],
+                    with_gateway + [chat_configuration]]),
+        ):
+            with running(*commands) as programs:
+                try:
+                    async with asyncio.timeout(120):
+                        async for behaviour in test(client, *programs):
+                            print("ok", behaviour, flush=True)
+                except Exception as error:
+                    failures += 1
+                    print(f"not ok {test.__name__}: {type(error).__name__}: {error}", flush=True)
+                    for program in programs:
+                        print(program.output(), flush=True)
         await client.close()
     return 1 if failures else 0
 
 
-sys.exit(asyncio.run(main(*sys.argv[1:])))
+status = asyncio.run(main(*sys.argv[1:]))
+os._exit(status)  # some clients keep threads or tasks that wait for a reconnect
