@@ -54,6 +54,8 @@ final class Subscription {
     let joinID: UInt64
     /// Messages that came while the join was under way; nil once it follows.
     var held: [ChannelMessage]? = []
+    /// Messages of the channel were lost while the join was under way: it begins anew.
+    var isInterrupted = false
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
     /// Whether the client asked to be told who comes and leaves.

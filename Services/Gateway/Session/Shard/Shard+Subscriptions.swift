@@ -10,7 +10,7 @@ extension Shard {
         case refused(ClientFailure)
     }
 
-    /// Begins to hold the channel's messages for the connection, then asks hook and hub; the rest follows in
+    /// Begins to hold the channel's messages for the connection, then asks hub and hook; the rest follows in
     /// ``Session/subscribed(_:_:time:)``.
     func join(
         _ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, asksHook: Bool, data: [UInt8]?
@@ -30,6 +30,14 @@ extension Shard {
         let trace = connection.trace
         let shard = self
         spawn(connection) { () -> JoinOutcome in
+            let hubChannel: HubChannel
+            do {
+                hubChannel = try await hub.attach(name, shard)
+            } catch {
+                return .refused(.unavailable("the channel cannot be subscribed now"))
+            }
+            // From before the hook is asked: what is published while it gathers its data is in them, or follows them.
+            let start = hubChannel.position
             var grant = SubscribeGrant()
             do throws(ClientFailure) {
                 if asksHook { grant = try await backend.mayJoin(name, caller, data: data, trace: trace) }
@@ -37,8 +45,7 @@ extension Shard {
                 return .refused(error)
             }
             do {
-                let hubChannel = try await hub.attach(name, shard)
-                var result = try await Shard.result(hub, hubChannel, position, client: caller.client)
+                var result = try await Shard.result(hub, hubChannel, position, start: start, client: caller.client)
                 result.data = grant.data
                 return .joined(result, grant)
             } catch {
@@ -50,10 +57,10 @@ extension Shard {
     }
 
     private static func result(
-        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?, client: String?
+        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?, start: StreamPosition, client: String?
     ) async throws -> SubscribeResult {
         guard channel.history != nil else { return SubscribeResult() }
-        guard let position else { return SubscribeResult(position: channel.position) }
+        guard let position else { return SubscribeResult(position: start) }
         let recovery = try await hub.recover(channel, from: position)
         return SubscribeResult(
             position: recovery.position, recovery: recovery.outcome,
@@ -66,6 +73,10 @@ extension Shard {
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
         let time = environment.clock.time()
+        var outcome = outcome
+        if subscription.isInterrupted, case .joined = outcome {
+            outcome = .refused(.unavailable("the channel was interrupted; subscribe again"))
+        }
         switch outcome {
         case .joined(let result, let grant):
             environment.metrics.recovered(result.recovery)
@@ -125,6 +136,7 @@ extension Shard {
     /// Messages of the channel are lost for good: clients must know, and begin anew.
     func interrupt(_ name: ChannelName) {
         guard let channel = channels[name] else { return }
+        for subscription in channel.joining { subscription.isInterrupted = true }
         for subscription in channel.groups.flatMap(\.members) {
             let connection = subscription.connection
             subscription.lingers = true
