@@ -70,6 +70,16 @@ extension EndToEndTests {
             try await ApusSystem.run { try await $0.runScenario("restarts") }
         }
 
+        @Test("presence is right over blinks, a gateway's death and a gateway's leaving", .timeLimit(.minutes(3)))
+        func presence() async throws {
+            var configuration = SystemConfiguration()
+            configuration.gateway = """
+                  presence: { lease: 3s, linger: 2s }
+                  drain: { rate: 20 }
+                """
+            try await ApusSystem.run([.gateway, .secondGateway], configuration) { try await $0.runScenario("presence") }
+        }
+
         @Test("malformed input is answered, counted and kept, and stops nothing", .timeLimit(.minutes(3)))
         func badInput() async throws {
             try await ApusSystem.run { try await $0.runScenario("bad_input") }

@@ -29,14 +29,16 @@ extension ApusSystem {
 
     private var environment: [String: String] {
         var environment = [
-            "APUS_TEST_NATS": nats.url, "APUS_TEST_GATEWAY": gatewayAddress,
+            "APUS_TEST_NATS": nats.url, "APUS_TEST_GATEWAY": gatewayAddress(.gateway),
             "APUS_TEST_SECRET": configuration.tokenSecret, "APUS_TEST_API_KEY": configuration.apiKey,
             "APUS_TEST_DATABASE": database.path, "APUS_TEST_FOLDER": folder.path,
             "APUS_TEST_COMMAND": ApusProgram.commandLine.url.path,
             "PYTHONPATH": projectFolder.appending(path: "Tests/EndToEndTests/Scenarios").path,
             "PYTHONDONTWRITEBYTECODE": "1",
         ]
-        for service in ApusProgram.services {
+        // There if the test started a second one.
+        environment["APUS_TEST_GATEWAY2"] = gatewayAddress(.secondGateway)
+        for service in ApusProgram.controllable {
             environment["APUS_TEST_ADMIN_\(service.shortName.uppercased())"] = adminAddress(service)
         }
         return environment
@@ -74,7 +76,7 @@ extension ApusSystem {
             }
             return ""
         }
-        guard let service = ApusProgram.services.first(where: { $0.shortName == words[1] }) else {
+        guard let service = ApusProgram.controllable.first(where: { $0.shortName == words[1] }) else {
             throw ScenarioFailure("no service \(words[1])")
         }
         switch words[0] {

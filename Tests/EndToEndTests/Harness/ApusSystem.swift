@@ -13,8 +13,8 @@ final class ApusSystem: Sendable {
 
     private struct State {
         var services: [ApusProgram: RunningService] = [:]
-        /// Where the gateway was first, so that its clients find it again.
-        var gatewayAddress: String?
+        /// Where each gateway was first, so that its clients find it again.
+        var gatewayAddresses: [ApusProgram: String] = [:]
         /// All processes, also those that ended, for their logs.
         var history: [ProgramProcess] = []
     }
@@ -55,29 +55,29 @@ final class ApusSystem: Sendable {
 
     var configurationFile: URL { folder.appending(path: "apus.yaml") }
     var database: URL { folder.appending(path: configuration.database) }
-    var gatewayAddress: String { state.withLock { $0.gatewayAddress ?? "" } }
+    func gatewayAddress(_ gateway: ApusProgram) -> String { state.withLock { $0.gatewayAddresses[gateway] ?? "" } }
     func adminAddress(_ service: ApusProgram) -> String {
         state.withLock { $0.services[service]?.adminAddress ?? "" }
     }
 
     // MARK: Processes
 
-    /// Starts a service and returns when it has said where it listens. The gateway comes back where it was.
+    /// Starts a service and returns when it has said where it listens. A gateway comes back where it was.
     func start(_ service: ApusProgram) async throws {
         var arguments = [
             "--config", configurationFile.path, "--nats-url", nats.url, "--admin-listen", "127.0.0.1:0",
         ]
-        if service == .gateway {
-            arguments += ["--gateway-listen", state.withLock { $0.gatewayAddress } ?? "127.0.0.1:0"]
+        if service.isGateway {
+            arguments += ["--gateway-listen", state.withLock { $0.gatewayAddresses[service] } ?? "127.0.0.1:0"]
         }
         let process = try ProgramProcess(service.url, arguments, folder: folder)
         state.withLock { $0.history.append(process) }
         let (admin, _) = try await process.waitForLine { Self.value(of: "admin", in: $0) }
         var gateway: String?
-        if service == .gateway { gateway = try await process.waitForLine { Self.value(of: "listen", in: $0) }.found }
+        if service.isGateway { gateway = try await process.waitForLine { Self.value(of: "listen", in: $0) }.found }
         state.withLock { state in
             state.services[service] = RunningService(process: process, adminAddress: admin)
-            state.gatewayAddress = gateway ?? state.gatewayAddress
+            if let gateway { state.gatewayAddresses[service] = gateway }
         }
     }
 

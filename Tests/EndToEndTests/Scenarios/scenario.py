@@ -21,6 +21,8 @@ import websockets
 
 NATS = os.environ.get("APUS_TEST_NATS", "")
 GATEWAY = os.environ.get("APUS_TEST_GATEWAY", "")
+#: Of the second one, where the test started it.
+GATEWAY2 = os.environ.get("APUS_TEST_GATEWAY2", "")
 SECRET = os.environ.get("APUS_TEST_SECRET", "")
 API_KEY = os.environ.get("APUS_TEST_API_KEY", "")
 DATABASE = os.environ.get("APUS_TEST_DATABASE", "")
@@ -234,7 +236,7 @@ class SubscriptionEvents(centrifuge.SubscriptionEventHandler):
 class Person:
     """Somebody with the Centrifuge client for Python."""
 
-    def __init__(self, user, *roles, bearer=None):
+    def __init__(self, user, *roles, bearer=None, gateway=None):
         self.user = user
         self.inboxes = {}
         self.offsets = {}
@@ -242,7 +244,7 @@ class Person:
         self.disconnects, self.errors, self.joins, self.leaves = [], [], [], []
         self.subscribed, self.unsubscribed = {}, {}
         self.client = centrifuge.Client(
-            f"ws://{GATEWAY}/connection/websocket", events=Events(self),
+            f"ws://{gateway or GATEWAY}/connection/websocket", events=Events(self),
             token=token(user, *roles) if bearer is None else bearer,
             min_reconnect_delay=0.1, max_reconnect_delay=0.5, proxy=None)
 
@@ -312,3 +314,48 @@ async def next_event(events, name=None):
             if name is None or event.event == name:
                 return event
     raise ConnectionError(f"the stream ended before an event {name or ''}")
+
+
+class RawClient:
+    """A Centrifuge client of a few frames, whose socket can be cut: it remembers pushes and how it was closed."""
+
+    def __init__(self, user, gateway=None, **claims):
+        self.user, self.gateway, self.claims = user, gateway or GATEWAY, claims
+        self.pushes, self.replies, self.next, self.close = [], {}, 0, None
+
+    async def connect(self):
+        self.socket = await websockets.connect(f"ws://{self.gateway}/connection/websocket", proxy=None, max_size=None)
+        self.reading = asyncio.create_task(self.read())
+        self.client = (await self.ask("connect", {"token": token(self.user, **self.claims)}))["connect"]["client"]
+        return self
+
+    async def read(self):
+        try:
+            async for frame in self.socket:
+                for line in frame.split("\n"):
+                    message = json.loads(line)
+                    if message == {}:
+                        await self.socket.send("{}")
+                    elif "push" in message:
+                        self.pushes.append(message["push"])
+                    else:
+                        self.replies[message["id"]].set_result(message)
+        except websockets.ConnectionClosed:
+            pass
+        self.close = (self.socket.close_code, self.socket.close_reason, time.monotonic())
+
+    async def ask(self, method, body):
+        self.next += 1
+        reply = self.replies[self.next] = asyncio.get_running_loop().create_future()
+        await self.socket.send(json.dumps({"id": self.next, method: body}))
+        return await asyncio.wait_for(reply, LIMIT)
+
+    async def subscribe(self, channel, **options):
+        reply = await self.ask("subscribe", {"channel": channel, **options})
+        if "error" in reply:
+            raise PermissionError(reply["error"])
+        return self
+
+    def cut(self):
+        """Ends the connection as a broken network does: without a goodbye."""
+        self.socket.transport.abort()

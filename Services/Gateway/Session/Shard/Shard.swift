@@ -181,7 +181,9 @@ package actor Shard: ChannelReceiver {
 
     /// Ends all subscriptions of a connection that ends.
     func release(_ connection: Connection, lingers: Bool) {
-        for subscription in Array(connection.subscriptions.values) { leave(subscription, .disconnect, lingers: lingers) }
+        for subscription in Array(connection.subscriptions.values) {
+            leave(subscription, .disconnect, lingers: lingers)
+        }
     }
 
     // MARK: Going away
