@@ -6,12 +6,29 @@ struct TokenClaims {
     let claims: JSONObject
 
     func identity(now: Timestamp, leeway: Duration) throws(IdentityError) -> Identity {
-        let expiresAt = try time("exp")
-        if let expiresAt, expiresAt.advanced(by: leeway) <= now { throw .expired }
-        if let begins = try time("nbf"), now.advanced(by: leeway) < begins { throw .notYetValid }
+        let expiresAt = try validity(now: now, leeway: leeway)
+        // What allows one channel must not open a connection.
+        guard claim("channel") == nil else { throw .invalidClaim("channel", "left out of a connection's token") }
         return Identity(
             user: try user(), roles: try roles(), info: try info(), capabilities: try capabilities(),
             expiresAt: expiresAt)
+    }
+
+    func subscription(now: Timestamp, leeway: Duration) throws(IdentityError) -> SubscriptionToken {
+        var expiresAt = try validity(now: now, leeway: leeway)
+        guard let channel = claim("channel") else { throw .missingClaim("channel") }
+        guard let name = channel.stringValue, !name.isEmpty else { throw .invalidClaim("channel", "a channel's name") }
+        // As in Centrifugo: the subscription may end at another time than the token, 0 being never.
+        if let end = try time("expire_at") { expiresAt = end.seconds == 0 ? nil : end }
+        return SubscriptionToken(user: try user(), channel: name, expiresAt: expiresAt)
+    }
+
+    /// - Returns: when the token ends.
+    private func validity(now: Timestamp, leeway: Duration) throws(IdentityError) -> Timestamp? {
+        let expiresAt = try time("exp")
+        if let expiresAt, expiresAt.advanced(by: leeway) <= now { throw .expired }
+        if let begins = try time("nbf"), now.advanced(by: leeway) < begins { throw .notYetValid }
+        return expiresAt
     }
 
     /// A claim that is there and not null.

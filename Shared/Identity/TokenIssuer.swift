@@ -30,6 +30,17 @@ public struct TokenIssuer: Sendable {
         if !roles.isEmpty { claims["roles"] = .array(roles.map { .string($0) }) }
         claims["info"] = info
         if !capabilities.isEmpty { claims["caps"] = .array(capabilities.map(\.claim)) }
+        return sign(claims)
+    }
+
+    /// A token that lets `user` on one channel; nil or empty is an anonymous one.
+    public func issueSubscription(user: String?, channel: String, expiresAt: Timestamp? = nil) -> String {
+        var claims: JSONObject = ["sub": .string(user ?? ""), "channel": .string(channel)]
+        claims["exp"] = expiresAt.map { .integer($0.seconds) }
+        return sign(claims)
+    }
+
+    private func sign(_ claims: JSONObject) -> String {
         let header: JSONValue = ["alg": .string(algorithm.rawValue), "typ": "JWT"]
         let signed =
             Base64URL.encode(header.serialized()) + "." + Base64URL.encode(JSONValue.object(claims).serialized())

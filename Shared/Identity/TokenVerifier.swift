@@ -40,6 +40,17 @@ public struct TokenVerifier: Sendable {
     public func verify(
         _ token: String, now: Timestamp, leeway: Duration = .zero
     ) throws(IdentityError) -> Identity {
+        try claims(of: token).identity(now: now, leeway: leeway)
+    }
+
+    /// Checks a token for one channel, which is signed with the same keys as a connection's.
+    public func verifySubscription(
+        _ token: String, now: Timestamp, leeway: Duration = .zero
+    ) throws(IdentityError) -> SubscriptionToken {
+        try claims(of: token).subscription(now: now, leeway: leeway)
+    }
+
+    private func claims(of token: String) throws(IdentityError) -> TokenClaims {
         guard token.utf8.count <= Self.maximumLength else {
             throw .malformed("it is longer than \(Self.maximumLength) bytes")
         }
@@ -49,7 +60,7 @@ public struct TokenVerifier: Sendable {
         let header = try object(parts[0], "its header")
         guard let signature = Base64URL.decode(parts[2]) else { throw .malformed("its signature is not base64url") }
         try check(signature, signs: bytes[..<parts[1].endIndex], header: header)
-        return try TokenClaims(claims: try object(parts[1], "its claims")).identity(now: now, leeway: leeway)
+        return TokenClaims(claims: try object(parts[1], "its claims"))
     }
 
     private func object(_ part: ArraySlice<UInt8>, _ name: String) throws(IdentityError) -> JSONObject {

@@ -21,6 +21,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
     package var drainRate: Int?
     package var callTimeout: Duration
     package var hookTimeout: Duration
+    package var hookGrace: Duration
+    package var tokenGrace: Duration
     package var offersEcho: Bool
     package var uploadDirectory: String?
     package var uploadBytes: Int
@@ -34,6 +36,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
         SettingDefinition("gateway.token.secret", .secret, "HMAC secret of tokens (HS256, HS384, HS512)"),
         SettingDefinition("gateway.token.jwks", .string, "a JWKS file with public keys of tokens (RSA, ECDSA, EdDSA)"),
+        SettingDefinition(
+            "gateway.token.grace", .duration, default: "5s",
+            "how long a connection or a subscription outlives its token where the client can send a new one"),
         SettingDefinition(
             "gateway.anonymous", .boolean, default: "false", "whether clients may connect without a token"),
         SettingDefinition("gateway.api.key", .secret, "key of the server HTTP API, which is off without one"),
@@ -82,6 +87,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition(
             "gateway.hook_timeout", .duration, default: "5s", "how long a service may take to answer a hook"),
         SettingDefinition(
+            "gateway.hook_grace", .duration, default: "30s",
+            "how long a subscription stays when its time is over and the hook that gave it cannot be asked"),
+        SettingDefinition(
             "gateway.echo", .boolean, default: "false", "offer /echo, a WebSocket for conformance suites"),
         SettingDefinition(
             "gateway.upload.directory", .string, "where POST /upload stores files; without it there are no uploads"),
@@ -108,6 +116,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         drainRate = (settings.integer("gateway.drain.rate") ?? 0).nonZero
         callTimeout = settings.duration("gateway.call_timeout") ?? .seconds(10)
         hookTimeout = settings.duration("gateway.hook_timeout") ?? .seconds(5)
+        hookGrace = settings.duration("gateway.hook_grace") ?? .seconds(30)
+        tokenGrace = settings.duration("gateway.token.grace") ?? .seconds(5)
         offersEcho = settings.boolean("gateway.echo")
         uploadDirectory = settings.string("gateway.upload.directory")
         uploadBytes = settings.integer("gateway.upload.bytes") ?? 104_857_600
@@ -131,6 +141,8 @@ package struct GatewayConfiguration: ServiceConfiguration {
         if presenceLease < .seconds(1) { settings.report("gateway.presence.lease", "at least 1s") }
         if presenceLinger > .seconds(3600) { settings.report("gateway.presence.linger", "at most 1h") }
         if let drainRate, drainRate < 0 { settings.report("gateway.drain.rate", "a rate is positive, or 0 for none") }
+        if hookGrace < .zero { settings.report("gateway.hook_grace", "0s or more") }
+        if tokenGrace < .zero { settings.report("gateway.token.grace", "0s or more") }
         if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
         if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }
         if uploadBytes < 1 { settings.report("gateway.upload.bytes", "at least 1") }

@@ -56,6 +56,14 @@ struct PresenceRunner: Service {
     }
 }
 
+struct ControlRunner: Service {
+    let control: ControlService
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await control.run() }
+    }
+}
+
 extension GatewayClock {
     /// The machine's clocks.
     static let system = GatewayClock(

@@ -30,10 +30,19 @@ package func buildGateway(
     let backend = ChannelBackend(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, callTimeout: configuration.callTimeout,
         hookTimeout: configuration.hookTimeout, makeMessageID: { UUID().uuidString.lowercased() })
+    let refusals = RefusedTokens(logger: context.logger, clock: clock.moment)
     let rules = SessionRules(
         policy: policy, limits: configuration.limits, allowsAnonymous: configuration.allowsAnonymous,
-        pingInterval: configuration.pingInterval, version: "Apus \(context.version)",
-        verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) })
+        pingInterval: configuration.pingInterval, version: "Apus \(context.version)", node: node,
+        expiry: ExpiryRules(
+            tokenGrace: configuration.tokenGrace, hookGrace: configuration.hookGrace,
+            hookLead: configuration.hookTimeout),
+        verify: { token, now throws(IdentityError) in
+            try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }
+        },
+        verifySubscription: { token, now throws(IdentityError) in
+            try refusals.noting { () throws(IdentityError) in try verifier.verifySubscription(token, now: now) }
+        })
     let environment = ShardEnvironment(
         rules: rules, hub: hub, backend: backend, presence: presence,
         users: UserRegistry(limits: configuration.limits), metrics: GatewayMetrics(), clock: clock,
@@ -41,6 +50,25 @@ package func buildGateway(
     let group = MultiThreadedEventLoopGroup(
         numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
     let shards = ShardGroup(group: group, environment: environment)
+    let startedAt = clock.moment()
+    let version = context.version
+    let control = ControlService(
+        node: node, bus: context.bus, subjects: context.subjects, logger: context.logger, clock: clock.moment,
+        makeID: { UUID().uuidString.lowercased() },
+        carryOut: { question in
+            switch question {
+            case .order(let order, let selection): return .done(await shards.obey(order, for: selection))
+            case .channels(let pattern):
+                return .channels(await shards.channelCounts(pattern.flatMap { ChannelPattern($0) }))
+            case .figures:
+                let load = await shards.load
+                let uptime = (clock.moment().milliseconds - startedAt.milliseconds) / 1000
+                return .figures(
+                    GatewayFigures(
+                        name: "apus-gateway", version: version, clients: load.clients, users: load.users,
+                        subscriptions: load.subscriptions, channels: hub.wantedCount, uptimeSeconds: Int(uptime)))
+            }
+        })
     context.startup.expect("listen")
     context.readiness.set("accepting", false)
     let server = GatewayServer(
@@ -48,8 +76,8 @@ package func buildGateway(
         services: edgeServices(
             configuration, context,
             EdgeServicesParts(
-                backend: backend, hub: hub, presence: presence, policy: policy, clock: clock, node: node,
-                verifier: verifier)),
+                backend: backend, hub: hub, presence: presence, control: control, policy: policy, clock: clock,
+                node: node, verifier: verifier)),
         logger: context.logger,
         onListening: { port in
             context.readiness.set("accepting", true)
@@ -72,6 +100,7 @@ package func buildGateway(
         MicroServiceRunner(calls),
         HubRunner(hub: hub, clock: clock),
         PresenceRunner(presence: presence),
+        ControlRunner(control: control),
         server,
     ]
 }
@@ -100,6 +129,7 @@ private struct EdgeServicesParts {
     var backend: ChannelBackend
     var hub: Hub
     var presence: PresenceService
+    var control: ControlService
     var policy: ChannelPolicy
     var clock: GatewayClock
     var node: String
@@ -118,8 +148,9 @@ private func edgeServices(
     let bus = context.bus
     let subjects = context.subjects
     return EdgeServices(
-        backend: parts.backend, hub: parts.hub, presence: parts.presence, policy: parts.policy, clock: parts.clock,
-        node: parts.node, version: context.version, allowsAnonymous: configuration.allowsAnonymous,
+        backend: parts.backend, hub: parts.hub, presence: parts.presence, control: parts.control,
+        policy: parts.policy, clock: parts.clock, node: parts.node, version: context.version,
+        allowsAnonymous: configuration.allowsAnonymous,
         verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) },
         issueToken: issueToken,
         appendEvent: { type, data in

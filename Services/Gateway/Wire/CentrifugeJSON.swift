@@ -93,7 +93,15 @@ package struct CentrifugeJSON: WireProtocol {
         }
         return ConnectCommand(
             token: CentrifugeJSON.text(body["token"]) ?? tokenOfAddress, name: body["name"]?.stringValue,
-            subscriptions: subscriptions ?? [])
+            subscriptions: subscriptions ?? [],
+            trace: CentrifugeJSON.trace(body["headers"]))
+    }
+
+    /// Browsers cannot send headers with a WebSocket's handshake; the protocol has a map in their place.
+    private static func trace(_ headers: JSONValue?) -> TraceContext? {
+        guard let headers = headers?.objectValue else { return nil }
+        func header(_ name: String) -> String? { headers.first { $0.key.lowercased() == name }?.value.stringValue }
+        return TraceContext(parent: header(HeaderName.traceParent), state: header(HeaderName.traceState))
     }
 
     private static func subscription(_ channel: String, _ body: JSONValue) -> SubscribeCommand {
@@ -148,6 +156,10 @@ package struct CentrifugeJSON: WireProtocol {
             return CentrifugeJSON.reply(reference, "history", body.finish())
         case .refreshed(let expiry, let reference):
             return CentrifugeJSON.reply(reference, "refresh", CentrifugeJSON.expiryMembers(expiry).serialized())
+        case .subscriptionRefreshed(let expiry, let reference):
+            return CentrifugeJSON.reply(reference, "sub_refresh", CentrifugeJSON.expiryMembers(expiry).serialized())
+        case .refreshedByServer(let expiry):
+            return CentrifugeJSON.push(nil, "refresh", CentrifugeJSON.expiryMembers(expiry).serialized())
         case .pong(let reference): return CentrifugeJSON.reply(reference, "ping", Array("{}".utf8))
         case .failure(let failure, let reference):
             var body = JSONObjectWriter()
@@ -224,6 +236,8 @@ package struct CentrifugeJSON: WireProtocol {
         }
         body.add("ping", UInt64(result.pingInterval))
         body.add("pong", true)
+        if !result.session.isEmpty { body.add("session", result.session) }
+        if !result.node.isEmpty { body.add("node", result.node) }
         return body.finish()
     }
 
@@ -253,7 +267,8 @@ package struct CentrifugeJSON: WireProtocol {
         body.add("data", text: publication.payload)
         if let publisher = publication.publisher { body.add("info", info(publisher)) }
         if let offset = publication.offset { body.add("offset", offset) }
-        if publication.event != "message" { body.add("tags", ["event": .string(publication.event)]) }
+        let tags = publication.allTags
+        if !tags.isEmpty { body.add("tags", .object(JSONObject(tags.map { ($0.key, .string($0.value)) }))) }
         return body.finish()
     }
 

@@ -32,11 +32,16 @@ package struct ConnectCommand: Sendable, Equatable {
     package var name: String?
     /// Subscriptions that the client wants at once with the connection.
     package var subscriptions: [SubscribeCommand]
+    /// Where the connection stands in a trace, for clients that cannot send HTTP headers with their handshake.
+    package var trace: TraceContext?
 
-    package init(token: String? = nil, name: String? = nil, subscriptions: [SubscribeCommand] = []) {
+    package init(
+        token: String? = nil, name: String? = nil, subscriptions: [SubscribeCommand] = [], trace: TraceContext? = nil
+    ) {
         self.token = token
         self.name = name
         self.subscriptions = subscriptions
+        self.trace = trace
     }
 }
 

@@ -46,6 +46,11 @@ package struct UnsubscribeReason: Sendable, Equatable {
     package let code: UInt32
     package let reason: String
 
+    package init(code: UInt32, reason: String) {
+        self.code = code
+        self.reason = reason
+    }
+
     package static let server = UnsubscribeReason(code: 2000, reason: "server unsubscribe")
     /// Continuity can no longer be promised; subscribing again recovers what can be.
     package static let insufficientState = UnsubscribeReason(code: 2500, reason: "insufficient state")
@@ -86,4 +91,11 @@ package struct Disconnect: Sendable, Hashable {
     package static let messageTooBig = Disconnect(code: 1009, reason: "message too big")
     package static let protocolError = Disconnect(code: 1002, reason: "protocol error")
     package static let authenticationRequired = Disconnect(code: 3501, reason: "authentication required")
+
+    /// Every reason of the gateway's own.
+    package static let all: Set<Disconnect> = [
+        .shutdown, .internalError, .expired, .slow, .insufficientState, .noPong, .tooManyRequests, .invalidToken,
+        .badRequest, .stale, .forced, .connectionLimit, .permissionDenied, .notAvailable, .messageTooBig,
+        .protocolError, .authenticationRequired,
+    ]
 }

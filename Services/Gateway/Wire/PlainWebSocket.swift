@@ -54,7 +54,11 @@ package struct PlainWebSocket: WireProtocol {
         case .messageTooBig: Disconnect(code: 1009, reason: "Message too big")
         case .protocolError: disconnect
         case .badRequest: Disconnect(code: 1008, reason: "Bad request")
-        default: Disconnect(code: 1011, reason: disconnect.reason)
+        case .forced: Disconnect(code: 4003, reason: disconnect.reason)
+        case .internalError, .insufficientState, .noPong, .stale, .connectionLimit, .notAvailable:
+            Disconnect(code: 1011, reason: disconnect.reason)
+        // What a backend said, for clients that know it.
+        default: disconnect
         }
     }
 }

@@ -13,11 +13,14 @@ package enum ServerMessage: Sendable, Equatable {
     case presenceStatistics(clients: Int, users: Int, CommandReference)
     case history(publications: [Publication], position: StreamPosition, CommandReference)
     case refreshed(ConnectionExpiry, CommandReference)
+    case subscriptionRefreshed(ConnectionExpiry, CommandReference)
     case pong(CommandReference)
     case failure(ClientFailure, CommandReference)
 
     // What no command asked for.
     case ping
+    /// A backend has given the connection another end.
+    case refreshedByServer(ConnectionExpiry)
     /// A subscription that the server made for the client.
     case subscribedByServer(channel: String, SubscribeResult)
     case unsubscribedByServer(channel: String, UnsubscribeReason)
@@ -39,16 +42,22 @@ package struct ConnectResult: Sendable, Equatable {
     package var pingInterval: Int
     /// Subscriptions that exist from the start, by the channel's name as the client knows it.
     package var subscriptions: [String: SubscribeResult]
+    /// A secret name of the connection, for backends.
+    package var session: String
+    /// The gateway that the connection is on.
+    package var node: String
 
     package init(
         client: String, version: String, expiry: ConnectionExpiry, pingInterval: Int,
-        subscriptions: [String: SubscribeResult] = [:]
+        subscriptions: [String: SubscribeResult] = [:], session: String = "", node: String = ""
     ) {
         self.client = client
         self.version = version
         self.expiry = expiry
         self.pingInterval = pingInterval
         self.subscriptions = subscriptions
+        self.session = session
+        self.node = node
     }
 }
 
@@ -92,12 +101,27 @@ package struct Publication: Sendable, Equatable {
     package var offset: UInt64?
     /// The client that published it; nil for backends.
     package var publisher: ClientInfo?
+    /// What a backend attached to it, for protocols that can carry it.
+    package var tags: [String: String]
 
-    package init(payload: [UInt8], event: String = "message", offset: UInt64? = nil, publisher: ClientInfo? = nil) {
+    package init(
+        payload: [UInt8], event: String = "message", offset: UInt64? = nil, publisher: ClientInfo? = nil,
+        tags: [String: String] = [:]
+    ) {
         self.payload = payload
         self.event = event
         self.offset = offset
         self.publisher = publisher
+        self.tags = tags
+    }
+}
+
+extension Publication {
+    /// The tags with the event's name among them, unless it is the usual one.
+    package var allTags: [(key: String, value: String)] {
+        var all = tags
+        if event != "message" { all["event"] = event }
+        return all.sorted { $0.key < $1.key }
     }
 }
 

@@ -9,6 +9,9 @@ extension WireProtocolID {
         }
     }
 
+    /// Whether its clients take messages of channels that they never asked for, once they were told of them.
+    package var knowsServerSubscriptions: Bool { self == .centrifugeJSON }
+
     /// Encodes changes of presence once for all subscribers of this protocol that call the channel `label`; nil when it
     /// has no words for them.
     package func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]? {

@@ -135,8 +135,11 @@ final class EventStream: Transport, Sendable {
 
 extension Shard {
     /// Opens a connection for an event stream.
-    func openEventStream(_ stream: EventStream, token: String?, channels: [SubscribeCommand]) -> ConnectionID {
-        let id = open(.serverSentEvents, codec: ServerSentEvents(), manner: .address, transport: stream)
+    func openEventStream(_ stream: EventStream, token: String?, channels: [SubscribeCommand], trace: TraceContext?)
+        -> ConnectionID
+    {
+        let id = open(
+            .serverSentEvents, codec: ServerSentEvents(), manner: .address, transport: stream, trace: trace)
         openAddress(id, token: token, channels: channels, cursor: ChannelCursor())
         return id
     }

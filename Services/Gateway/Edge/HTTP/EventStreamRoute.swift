@@ -32,7 +32,7 @@ struct EventStreamRoute {
         let token = request.token
         let channels = labels.map { SubscribeCommand(channel: $0, recoverFrom: cursor[$0]) }
         let stream = EventStream()
-        let id = await shard.openEventStream(stream, token: token, channels: channels)
+        let id = await shard.openEventStream(stream, token: token, channels: channels, trace: request.trace)
         stream.onWritable = { Task { await shard.becameWritable(id) } }
         let opening = await withTaskCancellationHandler {
             await stream.opening()

@@ -8,6 +8,7 @@ package struct EdgeServices: Sendable {
     package var backend: ChannelBackend
     package var hub: Hub
     package var presence: PresenceService
+    package var control: ControlService
     package var policy: ChannelPolicy
     package var clock: GatewayClock
     package var node: String
@@ -20,7 +21,8 @@ package struct EdgeServices: Sendable {
     package var appendEvent: @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
 
     package init(
-        backend: ChannelBackend, hub: Hub, presence: PresenceService, policy: ChannelPolicy, clock: GatewayClock,
+        backend: ChannelBackend, hub: Hub, presence: PresenceService, control: ControlService, policy: ChannelPolicy,
+        clock: GatewayClock,
         node: String, version: String, allowsAnonymous: Bool,
         verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
         issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?,
@@ -29,6 +31,7 @@ package struct EdgeServices: Sendable {
         self.backend = backend
         self.hub = hub
         self.presence = presence
+        self.control = control
         self.policy = policy
         self.clock = clock
         self.node = node

@@ -1,3 +1,6 @@
+internal import Events
+internal import GatewayWire
+
 /// The head of an HTTP/1.1 request, as far as a WebSocket handshake needs it (RFC 9112, sections 3 and 5).
 struct RequestHead: Equatable {
     var method: String
@@ -71,6 +74,11 @@ struct RequestHead: Equatable {
             return nil
         }
         return String(authorization.dropFirst(7))
+    }
+
+    /// Where the request stands in a trace.
+    var trace: TraceContext? {
+        TraceContext(parent: self[HeaderName.traceParent], state: self[HeaderName.traceState])
     }
 
     static func == (left: RequestHead, right: RequestHead) -> Bool {

@@ -8,8 +8,10 @@ package final class ShardGroup: Sendable {
     private let all: [(loop: any EventLoop, shard: Shard)]
     private let next = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
+    private let users: UserRegistry
 
     package init(group: any EventLoopGroup, environment: ShardEnvironment) {
+        users = environment.users
         all = group.makeIterator().map { loop in
             let shard = Shard(executor: loop.executor.asUnownedSerialExecutor(), environment: environment) { shard in
                 loop.execute { shard.assumeIsolated { $0.drainInbox() } }
@@ -39,6 +41,37 @@ package final class ShardGroup: Sendable {
             for (_, shard) in all { count += await shard.connectionCount }
             return Int64(count)
         }
+    }
+
+    // MARK: What backends order and ask
+
+    /// Does it for the connections here that it is for.
+    /// - Returns: how many they are.
+    package func obey(_ order: ControlOrder, for selection: ConnectionSelection) async -> Int {
+        // Most users are on few gateways: the others need not look through their connections.
+        if let user = selection.user, !user.isEmpty, !users.isConnected(user) { return 0 }
+        var count = 0
+        for (_, shard) in all { count += await shard.obey(order, for: selection) }
+        return count
+    }
+
+    package var load: (clients: Int, users: Int, subscriptions: Int) {
+        get async {
+            var load = (clients: 0, users: users.count, subscriptions: 0)
+            for (_, shard) in all {
+                let part = await shard.load
+                load.clients += part.clients
+                load.subscriptions += part.subscriptions
+            }
+            return load
+        }
+    }
+
+    /// The channels here whose names `pattern` fits, with their subscribers.
+    package func channelCounts(_ pattern: ChannelPattern?) async -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for (_, shard) in all { counts.merge(await shard.channelCounts(pattern)) { $0 + $1 } }
+        return counts
     }
 
     /// Begins to give every shard its tick, about once a second.

@@ -62,7 +62,7 @@ struct SocketRoutes: Sendable {
         }
         let connection = WebSocketConnection(
             shard: shards.shard(of: loop), opening: opening, maximumMessageBytes: limits.messageBytes,
-            heldResponse: heldResponse)
+            heldResponse: heldResponse, trace: head.trace)
         return .serve(handler: connection, response: heldResponse == nil ? response : "")
     }
 }

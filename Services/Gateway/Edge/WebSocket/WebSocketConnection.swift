@@ -26,6 +26,7 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
 
     private let shard: Shard
     private let opening: Opening
+    private let trace: TraceContext?
     private var parser: WebSocketFrameParser
     private var context: ChannelHandlerContext?
     private var id: ConnectionID?
@@ -38,10 +39,13 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     private static let closeTimeout = TimeAmount.seconds(2)
 
     /// - Parameter heldResponse: the answer to the handshake, if it is this handler's to send.
-    init(shard: Shard, opening: Opening, maximumMessageBytes: Int, heldResponse: String?) {
+    init(
+        shard: Shard, opening: Opening, maximumMessageBytes: Int, heldResponse: String?, trace: TraceContext? = nil
+    ) {
         self.heldResponse = heldResponse
         self.shard = shard
         self.opening = opening
+        self.trace = trace
         parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes)
     }
 
@@ -58,12 +62,13 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         let opening = self.opening
+        let trace = self.trace
         let id = onShard { shard, me in
             switch opening {
             case .commands(let codec, let protocolID):
-                shard.open(protocolID, codec: codec, manner: .commands, transport: me)
+                shard.open(protocolID, codec: codec, manner: .commands, transport: me, trace: trace)
             case .address(let codec, let protocolID, _, _):
-                shard.open(protocolID, codec: codec, manner: .address, transport: me)
+                shard.open(protocolID, codec: codec, manner: .address, transport: me, trace: trace)
             }
         }
         self.id = id

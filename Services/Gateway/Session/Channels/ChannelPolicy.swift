@@ -16,14 +16,14 @@ package struct ChannelPolicy: Sendable {
     package init(namespaces: NamespaceTable) { self.namespaces = namespaces }
 
     package func subscribe(_ channel: ChannelName, _ namespace: Namespace, _ identity: Identity) -> Decision {
-        if identity.isGranted(.subscribe, on: channel) { return .allow }
+        if identity.allows(channel: channel, operation: .subscribe) { return .allow }
         return decide(namespace.subscribe, channel, identity, isSubscribed: false)
     }
 
     package func publish(
         _ channel: ChannelName, _ namespace: Namespace, _ identity: Identity, isSubscribed: Bool
     ) -> Decision {
-        if identity.isGranted(.publish, on: channel) { return .allow }
+        if identity.allows(channel: channel, operation: .publish) { return .allow }
         return decide(namespace.publish, channel, identity, isSubscribed: isSubscribed)
     }
 
@@ -31,7 +31,7 @@ package struct ChannelPolicy: Sendable {
     package func look(
         _ operation: Capability.Operation, _ channel: ChannelName, _ identity: Identity, isSubscribed: Bool
     ) -> Decision {
-        isSubscribed || identity.isGranted(operation, on: channel) ? .allow : .deny
+        isSubscribed || identity.allows(channel: channel, operation: operation) ? .allow : .deny
     }
 
     private func decide(
@@ -57,12 +57,5 @@ package struct ChannelPolicy: Sendable {
             }
         case .hook: .askHook
         }
-    }
-}
-
-extension Identity {
-    fileprivate func isGranted(_ operation: Capability.Operation, on channel: ChannelName) -> Bool {
-        let name = channel.description
-        return capabilities.contains { $0.allows(channel: name, operation: operation) }
     }
 }

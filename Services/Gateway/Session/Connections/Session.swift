@@ -6,7 +6,7 @@ package import Identity
 ///
 /// Inputs are what the client sent and what became of earlier actions; each returns the actions that follow from it.
 package struct Session: Sendable {
-    private enum Phase {
+    enum Phase {
         /// Nothing but a connect is understood.
         case awaitingConnect
         /// Who it is is known; the subscriptions that belong to the connect are being made.
@@ -15,36 +15,41 @@ package struct Session: Sendable {
         case closed
     }
 
-    private struct Connecting {
+    struct Connecting {
         var reference: CommandReference
         var awaited: Set<ChannelName>
         var ready: [OpenedChannel] = []
     }
 
-    private struct Entry {
+    struct Entry {
         /// The channel's name as the client wrote it.
         var label: String
         var wantsJoinLeave: Bool
         /// Which command it answers; nil for those that belong to the connect.
         var reference: CommandReference?
         var isLive = false
+        /// What must happen for it to stay; nil is nothing.
+        var lease: SubscriptionLease?
     }
 
     package let client: String
     package let manner: SessionManner
-    package private(set) var identity = Identity.anonymous
-    private var phase = Phase.awaitingConnect
-    private var entries: [ChannelName: Entry] = [:]
+    /// Known to the client and to nobody else but backends, to name one of a user's connections by.
+    package let sessionID: String
+    package internal(set) var identity = Identity.anonymous
+    var phase = Phase.awaitingConnect
+    var entries: [ChannelName: Entry] = [:]
     private var rate: TokenBucket?
     private var commandsInFlight = 0
     private var refusedInARow = 0
-    private let rules: SessionRules
+    let rules: SessionRules
 
     /// A client that goes on sending after so many refusals for its rate is disconnected.
     package static let maximumRefusalsInARow = 200
 
-    package init(client: String, manner: SessionManner, rules: SessionRules, now: Moment) {
+    package init(client: String, sessionID: String = "", manner: SessionManner, rules: SessionRules, now: Moment) {
         self.client = client
+        self.sessionID = sessionID
         self.manner = manner
         self.rules = rules
         rate = rules.limits.connectionMessagesPerSecond.map {
@@ -88,7 +93,7 @@ package struct Session: Sendable {
     private mutating func handle(_ command: ClientCommand, time: Timestamp) -> [SessionAction] {
         switch command {
         case .connect, .pong, .send: return []
-        case .subscribe(let subscribe, let reference): return self.subscribe(subscribe, reference)
+        case .subscribe(let subscribe, let reference): return self.subscribe(subscribe, reference, time: time)
         case .unsubscribe(let label, let reference):
             return withChannel(label, reference) { session, channel in
                 session.unsubscribe(channel) + [.send(.unsubscribed(channel: label, reference))]
@@ -106,8 +111,10 @@ package struct Session: Sendable {
         case .history(let history, let reference):
             return look(.history, history.channel, reference) { .history(history, $0, reference) }
         case .refresh(let token, let reference): return refresh(token, reference, time: time)
-        case .subscriptionRefresh(_, _, let reference):
-            return fail(reference, .badRequest("subscriptions have no tokens of their own here"))
+        case .subscriptionRefresh(let label, let token, let reference):
+            return withChannel(label, reference) { session, channel in
+                session.refreshSubscription(channel, token, reference, time: time)
+            }
         case .ping(let reference): return [.send(.pong(reference))]
         case .unknown(_, let reference): return fail(reference, .methodNotFound)
         case .malformed(let reason, let reference): return fail(reference, .badRequest(reason))
@@ -130,19 +137,20 @@ package struct Session: Sendable {
             return manner == .commands ? fail(reference, .unauthorized) : close(.authenticationRequired)
         }
         var actions: [SessionAction] = [.authenticated]
-        if let expiry = identity.expiresAt { actions.append(.expire(at: expiry)) }
+        if let end = connectionEnd { actions.append(.expire(at: end)) }
         var connecting = Connecting(reference: reference, awaited: [])
         for subscribe in manner == .commands ? ownChannel(command) : addressed {
-            switch admit(subscribe) {
-            case .failure(let failure):
+            switch admit(subscribe, time: time) {
+            case .refuse(let failure):
                 // A channel that the server adds and cannot is left out; one that the address names ends the connection.
                 if manner == .address { return actions + close(Session.disconnect(for: failure)) }
-            case .success(let join):
-                guard case .join(let channel, _, _, _) = join else { continue }
+            case .disconnect(let disconnect): return actions + close(disconnect)
+            case .join(let channel, let asksHook, let lease):
                 entries[channel] = Entry(
-                    label: subscribe.channel, wantsJoinLeave: subscribe.wantsJoinLeave, reference: nil)
+                    label: subscribe.channel, wantsJoinLeave: subscribe.wantsJoinLeave, reference: nil, lease: lease)
                 connecting.awaited.insert(channel)
-                actions.append(join)
+                actions.append(
+                    .join(channel, from: subscribe.recoverFrom, asksHook: asksHook, data: subscribe.data))
             }
         }
         phase = .connecting(connecting)
@@ -170,14 +178,22 @@ package struct Session: Sendable {
                 client: client, version: rules.version, expiry: expiry(time),
                 pingInterval: Int(rules.pingInterval.components.seconds),
                 subscriptions: Dictionary(
-                    connecting.ready.map { ($0.label, $0.result) }, uniquingKeysWith: { first, _ in first }))
+                    connecting.ready.map { ($0.label, $0.result) }, uniquingKeysWith: { first, _ in first }),
+                session: sessionID, node: rules.node)
             return [.send(.connected(result, connecting.reference))] + follows
         }
     }
 
-    private func expiry(_ time: Timestamp) -> ConnectionExpiry {
-        guard let at = identity.expiresAt else { return .never }
-        return .after(seconds: max(0, Int(clamping: at.seconds - time.seconds)))
+    func expiry(_ time: Timestamp) -> ConnectionExpiry { Session.expiry(identity.expiresAt, time) }
+
+    static func expiry(_ end: Timestamp?, _ time: Timestamp) -> ConnectionExpiry {
+        guard let end else { return .never }
+        return .after(seconds: max(0, Int(clamping: end.seconds - time.seconds)))
+    }
+
+    /// When the connection is closed unless it gets a new token.
+    var connectionEnd: Timestamp? {
+        identity.expiresAt.map { manner == .commands ? $0.advanced(by: rules.expiry.tokenGrace) : $0 }
     }
 
     private mutating func refresh(_ token: String, _ reference: CommandReference, time: Timestamp) -> [SessionAction] {
@@ -191,41 +207,56 @@ package struct Session: Sendable {
         guard refreshed.user == identity.user else { return close(.invalidToken) }
         identity = refreshed
         var actions: [SessionAction] = [.send(.refreshed(expiry(time), reference))]
-        if let at = refreshed.expiresAt { actions.append(.expire(at: at)) }
+        if let end = connectionEnd { actions.append(.expire(at: end)) }
         return actions
     }
 
     /// A deadline that was asked for by ``SessionAction/expire(at:)`` has come.
     package mutating func deadlineReached(time: Timestamp) -> [SessionAction] {
-        guard let at = identity.expiresAt, at <= time, isAuthenticated else { return [] }
+        guard let end = connectionEnd, end <= time, isAuthenticated else { return [] }
         return close(.expired)
     }
 
     // MARK: Subscribing
 
-    private mutating func subscribe(_ command: SubscribeCommand, _ reference: CommandReference) -> [SessionAction] {
-        switch admit(command) {
-        case .failure(let failure): return fail(reference, failure)
-        case .success(let join):
-            guard case .join(let channel, _, _, _) = join else { return [] }
+    private mutating func subscribe(
+        _ command: SubscribeCommand, _ reference: CommandReference, time: Timestamp
+    ) -> [SessionAction] {
+        switch admit(command, time: time) {
+        case .refuse(let failure): return fail(reference, failure)
+        case .disconnect(let disconnect): return close(disconnect)
+        case .join(let channel, let asksHook, let lease):
             entries[channel] = Entry(
-                label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: reference)
-            return [join]
+                label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: reference, lease: lease)
+            return [.join(channel, from: command.recoverFrom, asksHook: asksHook, data: command.data)]
         }
     }
 
-    private func admit(_ command: SubscribeCommand) -> Result<SessionAction, ClientFailure> {
+    private enum Admission {
+        case join(ChannelName, asksHook: Bool, SubscriptionLease?)
+        case refuse(ClientFailure)
+        case disconnect(Disconnect)
+    }
+
+    private func admit(_ command: SubscribeCommand, time: Timestamp) -> Admission {
         guard let channel = try? ChannelName(command.channel),
             let namespace = rules.policy.namespaces[channel.namespace]
-        else { return .failure(.unknownChannel) }
-        guard entries[channel] == nil else { return .failure(.alreadySubscribed) }
-        if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .failure(.limitExceeded) }
+        else { return .refuse(.unknownChannel) }
+        guard entries[channel] == nil else { return .refuse(.alreadySubscribed) }
+        if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .refuse(.limitExceeded) }
+        if let token = command.token {
+            switch permit(token, for: channel, time: time) {
+            case .success(let permit):
+                return .join(channel, asksHook: false, permit.expiresAt.map { .token(endsAt: $0) })
+            case .failure(.expired): return .refuse(.tokenExpired)
+            case .failure: return .disconnect(.invalidToken)
+            }
+        }
         switch rules.policy.subscribe(channel, namespace, identity) {
-        case .allow: return .success(.join(channel, from: command.recoverFrom, asksHook: false))
-        case .askHook: return .success(.join(channel, from: command.recoverFrom, asksHook: true, data: command.data))
-        case .deny: return .failure(.permissionDenied)
-        case .authenticationRequired:
-            return .failure(manner == .address ? .unauthorized : .permissionDenied)
+        case .allow: return .join(channel, asksHook: false, nil)
+        case .askHook: return .join(channel, asksHook: true, nil)
+        case .deny: return .refuse(.permissionDenied)
+        case .authenticationRequired: return .refuse(manner == .address ? .unauthorized : .permissionDenied)
         }
     }
 
@@ -235,6 +266,13 @@ package struct Session: Sendable {
     ) -> [SessionAction] {
         guard let entry = entries[channel], !entry.isLive else { return [.leave(channel)] }
         entries[channel]?.isLive = true
+        let (result, looks) = beginLease(channel, result, expiresIn: expiresIn, time: time)
+        return answerSubscribed(channel, entry, result, time: time) + looks
+    }
+
+    private mutating func answerSubscribed(
+        _ channel: ChannelName, _ entry: Entry, _ result: SubscribeResult, time: Timestamp
+    ) -> [SessionAction] {
         if let reference = entry.reference {
             return [.send(.subscribed(channel: entry.label, result, reference)), .follow(channel)]
         }
@@ -266,9 +304,20 @@ package struct Session: Sendable {
 
     /// The server ends a subscription.
     package mutating func unsubscribe(_ channel: ChannelName, _ reason: UnsubscribeReason) -> [SessionAction] {
-        guard let entry = entries.removeValue(forKey: channel) else { return [] }
-        guard manner == .commands else { return [.leave(channel, reason: .server)] + close(.insufficientState) }
-        return [.leave(channel, reason: .server), .send(.unsubscribedByServer(channel: entry.label, reason))]
+        guard let entry = entries[channel] else { return [] }
+        guard entry.isLive else {
+            // A connect that waits for the channel goes on; a client's own command is answered.
+            guard let reference = entry.reference else { return [] }
+            entries[channel] = nil
+            return [.leave(channel, reason: .server)] + fail(reference, .permissionDenied)
+        }
+        entries[channel] = nil
+        let leave = SessionAction.leave(channel, reason: reason == .expired ? .expired : .server)
+        guard manner == .commands || (reason != .insufficientState && !entries.isEmpty) else {
+            // Nothing is left of what the address asked for.
+            return [leave] + close(reason == .insufficientState ? .insufficientState : .permissionDenied)
+        }
+        return [leave, .send(.unsubscribedByServer(channel: entry.label, reason))]
     }
 
     // MARK: Publishing and asking
@@ -325,7 +374,7 @@ package struct Session: Sendable {
 
     // MARK: Refusing and closing
 
-    private mutating func withChannel(
+    mutating func withChannel(
         _ label: String, _ reference: CommandReference,
         _ body: (inout Session, ChannelName) -> [SessionAction]
     ) -> [SessionAction] {
@@ -333,7 +382,7 @@ package struct Session: Sendable {
         return body(&self, channel)
     }
 
-    private func fail(_ reference: CommandReference, _ failure: ClientFailure) -> [SessionAction] {
+    func fail(_ reference: CommandReference, _ failure: ClientFailure) -> [SessionAction] {
         [.send(.failure(failure, reference))]
     }
 
@@ -346,8 +395,8 @@ package struct Session: Sendable {
 
     private static func disconnect(for failure: ClientFailure) -> Disconnect {
         switch failure.code {
-        case ClientFailure.unauthorized.code: .authenticationRequired
-        case ClientFailure.permissionDenied.code: .permissionDenied
+        case ClientFailure.unauthorized.code, 401: .authenticationRequired
+        case ClientFailure.permissionDenied.code, 403: .permissionDenied
         case ClientFailure.tokenExpired.code: .expired
         case ClientFailure.unknownChannel.code, ClientFailure.alreadySubscribed.code: .badRequest
         case ClientFailure.limitExceeded.code: .connectionLimit

@@ -24,6 +24,11 @@ package enum SessionAction: Sendable, Equatable {
     case history(HistoryCommand, ChannelName, CommandReference)
     /// When the connection must have got a new token, or is closed.
     case expire(at: Timestamp)
+    /// Call ``Session/subscriptionDeadlineReached(_:time:)`` then.
+    case look(ChannelName, at: Timestamp)
+    /// Ask the hook again whether the client may stay; answer with ``Session/renewed(_:_:time:)`` or
+    /// ``Session/renewalFailed(_:_:time:)``.
+    case renew(ChannelName)
 }
 
 /// A channel of an address, ready.

@@ -10,19 +10,53 @@ package struct SessionRules: Sendable {
     package var allowsAnonymous: Bool
     package var pingInterval: Duration
     package var version: String
+    /// The gateway's own id among all gateways.
+    package var node: String
     /// Checks a token. Pure: the moment is an argument.
     package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
 
+    /// Checks a token for one channel. Pure as well.
+    package var verifySubscription:
+        @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> SubscriptionToken
+    package var expiry: ExpiryRules
+
     package init(
         policy: ChannelPolicy, limits: GatewayLimits, allowsAnonymous: Bool, pingInterval: Duration, version: String,
-        verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
+        node: String = "", expiry: ExpiryRules = ExpiryRules(),
+        verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
+        verifySubscription:
+            @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError)
+            -> SubscriptionToken = { _, _ throws(IdentityError) in throw .unsupportedAlgorithm }
     ) {
         self.policy = policy
         self.limits = limits
         self.allowsAnonymous = allowsAnonymous
         self.pingInterval = pingInterval
         self.version = version
+        self.node = node
+        self.expiry = expiry
         self.verify = verify
+        self.verifySubscription = verifySubscription
+    }
+}
+
+/// How long what has ended goes on, so that whoever renews it in time, or is told to by that very end, loses nothing.
+package struct ExpiryRules: Sendable, Equatable {
+    /// How long a connection or a subscription outlives its token, on protocols whose clients can send a new one: they
+    /// do so when the old one ends.
+    package var tokenGrace: Duration
+    /// How long a subscription outlives the time that a hook gave it, while the service behind the hook cannot be asked.
+    package var hookGrace: Duration
+    /// How long before that time's end the hook is asked again: as long as its answer may take.
+    package var hookLead: Duration
+
+    /// How long after an attempt to ask that failed the next one follows.
+    package static let retryInterval = Duration.seconds(2)
+
+    package init(tokenGrace: Duration = .zero, hookGrace: Duration = .zero, hookLead: Duration = .seconds(5)) {
+        self.tokenGrace = tokenGrace
+        self.hookGrace = hookGrace
+        self.hookLead = hookLead
     }
 }
 

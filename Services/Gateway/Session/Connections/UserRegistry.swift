@@ -34,6 +34,12 @@ package final class UserRegistry: Sendable {
         }
     }
 
+    /// Whether the user is connected to this gateway.
+    package func isConnected(_ user: String) -> Bool { users.withLock { $0[user] != nil } }
+
+    /// How many users are connected to this gateway.
+    package var count: Int { users.withLock { $0.count } }
+
     /// Counts one message.
     /// - Returns: nil if the user may send it, otherwise in how many seconds.
     package func take(_ user: String, now: Moment) -> Int? {

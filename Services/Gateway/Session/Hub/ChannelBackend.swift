@@ -48,12 +48,70 @@ package struct ChannelBackend: Sendable {
     /// Publishes for a backend, as the server API does.
     /// - Returns: the message's offset on channels with history.
     package func publish(
-        _ payload: [UInt8], on channel: ChannelName, event: String?, idempotencyKey: String?
+        _ payload: [UInt8], on channel: ChannelName, _ options: BackendPublication
     ) async throws(ClientFailure) -> UInt64? {
         var message = BusMessage(subject: subjects.channel(channel), payload: payload)
-        message.headers[HeaderName.event] = event
-        message.headers[HeaderName.messageID] = idempotencyKey
-        return try await publish(message, in: channel.namespace)
+        message.headers[HeaderName.event] = options.event
+        if !options.tags.isEmpty {
+            message.headers[ChannelHeader.tags] =
+                JSONValue.object(JSONObject(options.tags.map { ($0.key, .string($0.value)) })).description
+        }
+        // A key is a channel's own; the stream that compares them holds many channels.
+        message.headers[HeaderName.messageID] = options.idempotencyKey.map {
+            "api/\(SubjectToken.encode(channel.description))/\(SubjectToken.encode($0))"
+        }
+        guard options.skipsHistory, namespaces[channel.namespace]?.history != nil else {
+            return try await publish(message, in: channel.namespace)
+        }
+        // Where stored messages appear: those who are there get it, and no stream takes it.
+        message.subject = subjects.live(channel)
+        do throws(BusError) {
+            try bus.publish(message)
+        } catch {
+            throw ChannelBackend.failure(error, "the message could not be sent")
+        }
+        return nil
+    }
+
+    /// Forgets what the history of a channel holds. Nobody who is on the channel is disturbed; who was away and missed some
+    /// of it is told that messages are gone.
+    ///
+    /// A message that every gateway understands takes the history's place, so that all of them, and those that start later,
+    /// know where it begins now.
+    package func removeHistory(of channel: ChannelName) async throws(ClientFailure) {
+        let stream = subjects.historyStream(namespace: channel.namespace)
+        let subject = subjects.channel(channel)
+        do throws(BusError) {
+            guard let marker = try await mark(stream, subject) else { return }
+            let size = (namespaces[channel.namespace]?.history?.size ?? 0) + 1
+            // One by one: what was published since stays.
+            for message in try await bus.messages(in: stream, subject: subject, after: 0, limit: size)
+            where message.sequence < marker {
+                try await bus.deleteMessage(in: stream, sequence: message.sequence)
+            }
+        } catch {
+            throw ChannelBackend.failure(error, "the history could not be removed; try again")
+        }
+    }
+
+    /// Marks the end of what is removed; nil when there is nothing.
+    private func mark(_ stream: String, _ subject: String) async throws(BusError) -> UInt64? {
+        var attempts = 0
+        while true {
+            guard let last = try await bus.lastMessage(in: stream, subject: subject) else { return nil }
+            // It was removed already, by this call or another.
+            if last.message.headers[ChannelHeader.cleared] != nil { return last.sequence }
+            do throws(BusError) {
+                let marker = BusMessage(
+                    subject: subject, headers: [ChannelHeader.cleared: String(last.sequence)],
+                    payload: Array("null".utf8))
+                return try await bus.append(marker, expecting: .onSubject(last.sequence)).sequence
+            } catch {
+                attempts += 1
+                // Somebody published in between: that belongs to what is removed, too.
+                guard error.code == .conflict, attempts < 10 else { throw error }
+            }
+        }
     }
 
     private func publish(_ message: BusMessage, in namespace: String) async throws(ClientFailure) -> UInt64? {
@@ -206,5 +264,27 @@ package struct ChannelBackend: Sendable {
     private static func isMethod(_ method: String) -> Bool {
         !method.isEmpty && method.utf8.count <= 200 && SubjectToken.encode(method) == method
             && !method.split(separator: ".", omittingEmptySubsequences: false).contains(where: \.isEmpty)
+    }
+}
+
+/// How a backend publishes a message.
+package struct BackendPublication: Sendable, Equatable {
+    package var event: String?
+    package var tags: [String: String]
+    /// The same key again on the same channel is the same message, on channels with history, for two minutes.
+    package var idempotencyKey: String?
+    /// Whether it is for those who are there now only.
+    package var skipsHistory: Bool
+
+    /// Whether `name` may be an event's.
+    package static func isEvent(_ name: String) -> Bool { EventName.isValid(name) }
+
+    package init(
+        event: String? = nil, tags: [String: String] = [:], idempotencyKey: String? = nil, skipsHistory: Bool = false
+    ) {
+        self.event = event
+        self.tags = tags
+        self.idempotencyKey = idempotencyKey
+        self.skipsHistory = skipsHistory
     }
 }

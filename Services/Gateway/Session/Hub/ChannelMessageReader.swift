@@ -18,8 +18,22 @@ enum ChannelMessageReader {
         return ChannelMessage(
             publication: Publication(
                 payload: payload, event: message.headers[HeaderName.event] ?? "message", offset: sequence,
-                publisher: publisher),
+                publisher: publisher, tags: tags(message.headers)),
             storedAt: storedAt, excludedClient: message.headers[HeaderName.exclude])
+    }
+
+    /// For a message that says that the channel's history was removed: after which sequence it begins anew. It is no
+    /// message for clients.
+    static func beginning(_ message: BusMessage) -> UInt64? {
+        message.headers[ChannelHeader.cleared].flatMap { UInt64($0) }
+    }
+
+    private static func tags(_ headers: BusHeaders) -> [String: String] {
+        guard let text = headers[ChannelHeader.tags], let object = try? JSONValue(parsing: text) else { return [:] }
+        let members = (object.objectValue ?? [:]).compactMap { member in
+            member.value.stringValue.map { (member.key, $0) }
+        }
+        return Dictionary(members, uniquingKeysWith: { first, _ in first })
     }
 
     private static func info(_ headers: BusHeaders) -> JSONValue? {
@@ -31,4 +45,8 @@ enum ChannelMessageReader {
 enum ChannelHeader {
     /// What a publishing client's token says about its user, as JSON in ASCII.
     static let info = "Apus-Info"
+    /// What a backend attached to a message: a JSON object of strings.
+    static let tags = "Apus-Tags"
+    /// Stands on a message in place of a history that was removed: the sequence of its last message.
+    static let cleared = "Apus-Cleared"
 }

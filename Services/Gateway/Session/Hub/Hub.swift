@@ -101,6 +101,9 @@ package final class Hub: Sendable {
         }
     }
 
+    /// How many channels somebody connected here is on.
+    package var wantedCount: Int { channels.withLock { $0.values.count { $0.isWanted } } }
+
     /// Gives changes of presence to those subscribers of their channels that are connected here: all of a channel at
     /// once, in their order.
     package func deliver(_ changes: [PresenceChange]) {

@@ -57,6 +57,9 @@ extension HubChannel {
         state.withLock { StreamPosition(epoch: $0.epoch, offset: $0.chain.last) }
     }
 
+    /// Whether somebody is on it, or looks at it, now.
+    var isWanted: Bool { state.withLock { !$0.shards.isEmpty } }
+
     var isClosed: Bool { state.withLock { $0.phase == .closed } }
 
     /// - Returns: false if the channel has been closed.
@@ -166,7 +169,15 @@ extension HubChannel {
             deliver(.message(read, on: name), state)
             return .nothing
         }
-        guard let sequence = message.headers[HeaderName.sequence].flatMap({ UInt64($0) }) else { return .countInvalid }
+        guard let text = message.headers[HeaderName.sequence] else {
+            // Not from the stream: a message that its publisher wanted to be seen and not kept.
+            guard let read = ChannelMessageReader.message(message, sequence: nil, storedAt: now) else {
+                return .countInvalid
+            }
+            deliver(.message(read, on: name), state)
+            return .nothing
+        }
+        guard let sequence = UInt64(text) else { return .countInvalid }
         let previous = message.headers[HeaderName.lastSequence].flatMap { UInt64($0) } ?? 0
         switch state.chain.received(sequence: sequence, previous: previous) {
         case .ignore: return .nothing
@@ -175,6 +186,10 @@ extension HubChannel {
             state.held = [message]
             return .heal
         case .deliver:
+            if let base = ChannelMessageReader.beginning(message) {
+                state.recent = RecentMessages(base: base, maximumCount: history.map { $0.size + 1 } ?? 0)
+                return .nothing
+            }
             guard let read = ChannelMessageReader.message(message, sequence: sequence, storedAt: now) else {
                 return .countInvalid
             }
@@ -262,6 +277,10 @@ extension HubChannel {
             guard state.phase == .healing else { return .nothing }
             var invalid = false
             for stored in messages where state.chain.read(sequence: stored.sequence) {
+                if let base = ChannelMessageReader.beginning(stored.message) {
+                    state.recent = RecentMessages(base: base, maximumCount: history.map { $0.size + 1 } ?? 0)
+                    continue
+                }
                 guard
                     let read = ChannelMessageReader.message(
                         stored.message, sequence: stored.sequence, storedAt: stored.storedAt)
@@ -328,12 +347,18 @@ extension HubChannel {
             // A stream that holds as many as it keeps of a channel may have trimmed older ones: then only what follows the
             // oldest is known to be whole. Otherwise everything since the stream's first sequence is here.
             let isTrimmed = stored.count >= limit
-            let base = isTrimmed ? (stored.first?.sequence ?? 0) : (firstSequence == 0 ? 0 : firstSequence - 1)
+            var base = isTrimmed ? (stored.first?.sequence ?? 0) : (firstSequence == 0 ? 0 : firstSequence - 1)
+            var kept = isTrimmed ? stored.dropFirst() : stored[...]
+            // Where the history was removed, it begins.
+            if let index = stored.lastIndex(where: { ChannelMessageReader.beginning($0.message) != nil }) {
+                base = ChannelMessageReader.beginning(stored[index].message) ?? base
+                kept = stored[(index + 1)...]
+            }
             let newest = state.chain.last
             let newer = state.recent.all
             var recent = RecentMessages(base: min(base, newest), maximumCount: limit)
             // What is newer than the chain comes by the bus as well, in its turn.
-            for message in isTrimmed ? stored.dropFirst() : stored[...] where message.sequence <= newest {
+            for message in kept where message.sequence <= newest {
                 guard
                     let read = ChannelMessageReader.message(
                         message.message, sequence: message.sequence, storedAt: message.storedAt)

@@ -36,7 +36,9 @@ package final class GatewayMetrics: Sendable {
     func delivered(_ count: Int) { deliveries.increment(by: Int64(count)) }
     /// The server closed a connection.
     func closed(by disconnect: Disconnect) {
-        Counter(label: "apus_gateway_refused_total", dimensions: [("reason", disconnect.reason)]).increment()
+        // A backend's own words are not ours to make a metric of each.
+        let reason = Disconnect.all.contains(disconnect) ? disconnect.reason : "custom"
+        Counter(label: "apus_gateway_refused_total", dimensions: [("reason", reason)]).increment()
     }
 
     /// A command was answered with an error.

@@ -15,7 +15,9 @@ extension Shard {
         case .send(let message): send(message, to: connection)
         case .close(let disconnect): close(connection, disconnect)
         case .authenticated: count(connection)
-        case .expire(let time): scheduleExpiry(connection, time)
+        case .expire(let time): schedule(.expiry(connection.id), at: time)
+        case .look(let channel, let time): schedule(.subscription(connection.id, channel), at: time)
+        case .renew(let channel): renew(connection, channel)
         case .join(let channel, let position, let asksHook, let data):
             join(connection, channel, position, asksHook: asksHook, data: data)
         case .follow(let channel): follow(connection, channel)
@@ -73,9 +75,10 @@ extension Shard {
         connection.countedUser = user
     }
 
-    private func scheduleExpiry(_ connection: Connection, _ time: Timestamp) {
-        let remaining = environment.clock.time().duration(to: time)
-        deadlines.schedule(.expiry(connection.id), at: environment.clock.moment().advanced(by: max(.zero, remaining)))
+    private func schedule(_ deadline: Deadline, at time: Timestamp) {
+        // A token may end at any time that a number can say; beyond ten years it need not be remembered.
+        let remaining = min(max(.zero, environment.clock.time().duration(to: time)), .seconds(315_360_000))
+        deadlines.schedule(deadline, at: environment.clock.moment().advanced(by: remaining))
     }
 
     private func opened(_ connection: Connection, _ channels: [OpenedChannel]) {

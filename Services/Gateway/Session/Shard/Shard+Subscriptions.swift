@@ -107,6 +107,30 @@ extension Shard {
         if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
     }
 
+    /// Asks the hook again whether the client may stay on the channel.
+    func renew(_ connection: Connection, _ name: ChannelName) {
+        guard let joinID = connection.subscriptions[name]?.joinID else { return }
+        let backend = environment.backend
+        let caller = connection.session.caller
+        let trace = connection.trace
+        spawn(connection) { () -> Result<SubscribeGrant, ClientFailure> in
+            do throws(ClientFailure) {
+                return .success(try await backend.mayJoin(name, caller, isRenewal: true, trace: trace))
+            } catch {
+                return .failure(error)
+            }
+        } finish: { shard, connection, answer in
+            // It may have left in the meantime, and even come again.
+            guard connection.subscriptions[name]?.joinID == joinID, !connection.isClosed else { return }
+            let time = shard.environment.clock.time()
+            switch answer {
+            case .success(let grant): shard.perform(connection.session.renewed(name, grant, time: time), connection)
+            case .failure(let failure):
+                shard.perform(connection.session.renewalFailed(name, failure, time: time), connection)
+            }
+        }
+    }
+
     /// - Parameter lingers: whether the client may be back in a moment, so that nobody is told yet.
     func leave(_ subscription: Subscription, _ reason: LeaveReason, lingers: Bool = false) {
         let connection = subscription.connection

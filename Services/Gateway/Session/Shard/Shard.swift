@@ -31,6 +31,8 @@ package actor Shard: ChannelReceiver {
         case authenticate(ConnectionID)
         case beat(ConnectionID)
         case expiry(ConnectionID)
+        /// A subscription must be renewed, or have been.
+        case subscription(ConnectionID, ChannelName)
     }
 
     /// - Parameters:
@@ -99,13 +101,17 @@ package actor Shard: ChannelReceiver {
 
     /// A client has connected.
     package func open(
-        _ protocolID: WireProtocolID, codec: any WireProtocol, manner: SessionManner, transport: any Transport
+        _ protocolID: WireProtocolID, codec: any WireProtocol, manner: SessionManner, transport: any Transport,
+        trace: TraceContext? = nil
     ) -> ConnectionID {
         let id = ConnectionID(number: makeNumber())
         let now = environment.clock.moment()
-        let session = Session(client: environment.makeClientID(), manner: manner, rules: environment.rules, now: now)
+        let session = Session(
+            client: environment.makeClientID(), sessionID: environment.makeClientID(), manner: manner,
+            rules: environment.rules, now: now)
         let connection = Connection(
             id: id, protocolID: protocolID, codec: codec, session: session, transport: transport)
+        connection.trace = trace
         connections[id] = connection
         environment.metrics.opened(protocolID)
         deadlines.schedule(.authenticate(id), at: now.advanced(by: environment.rules.limits.connectTimeout))
@@ -145,6 +151,7 @@ package actor Shard: ChannelReceiver {
                 send(.failure(.tooManyRequests(retryAfterSeconds: seconds), command.reference), to: connection)
                 continue
             }
+            if case .connect(let connect, _) = command, let trace = connect.trace { connection.trace = trace }
             perform(connection.session.receive(command, time: time, now: now), connection)
         }
         flushDirty()
@@ -222,6 +229,11 @@ package actor Shard: ChannelReceiver {
             case .expiry(let id):
                 guard let connection = connections[id] else { continue }
                 perform(connection.session.deadlineReached(time: environment.clock.time()), connection)
+            case .subscription(let id, let channel):
+                guard let connection = connections[id] else { continue }
+                perform(
+                    connection.session.subscriptionDeadlineReached(channel, time: environment.clock.time()),
+                    connection)
             }
         }
         flushDirty()
