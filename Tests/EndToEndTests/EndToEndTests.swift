@@ -52,6 +52,26 @@ extension EndToEndTests {
             try await ApusSystem.run { try await $0.runScenario("http_routes") }
         }
 
+        @Test("the server API is Centrifugo's, and holds on every gateway", .timeLimit(.minutes(3)))
+        func serverAPI() async throws {
+            try await ApusSystem.run([.gateway, .secondGateway]) { try await $0.runScenario("server_api") }
+        }
+
+        @Test("tokens and hooks let in, renew, refuse and end", .timeLimit(.minutes(3)))
+        func permission() async throws {
+            var configuration = SystemConfiguration()
+            configuration.gateway = """
+                  hook_timeout: 2s
+                  hook_grace: 3s
+                  namespaces:
+                    - { name: door, subscribe: hook, publish: hook, history: { size: 100, ttl: 1h } }
+                    - { name: dead, subscribe: hook, publish: hook }
+                """
+            try await ApusSystem.run([.gateway, .secondGateway], configuration) {
+                try await $0.runScenario("permission")
+            }
+        }
+
         @Test("the tool does what its help says", .timeLimit(.minutes(3)))
         func commands() async throws {
             try await ApusSystem.run { try await $0.runScenario("commands") }

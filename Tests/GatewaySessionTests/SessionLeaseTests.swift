@@ -244,11 +244,12 @@ import Testing
         var session = try connected()
         let command = SubscribeCommand(channel: "room:a", data: Array("1".utf8))
         #expect(
-            session.subscribeByServer(command) == [.join(room, from: nil, asksHook: false, data: Array("1".utf8))])
+            session.subscribeByServer(command) == [.join(room, from: nil, asksHook: false)])
         #expect(session.subscribeByServer(command) == [])
+        let result = SubscribeResult(data: Array("1".utf8))
         #expect(
             session.subscribed(room, SubscribeResult(), time: time)
-                == [.send(.subscribedByServer(channel: "room:a", SubscribeResult())), .follow(room)])
+                == [.send(.subscribedByServer(channel: "room:a", result)), .follow(room)])
         var address = Session(client: "c1", manner: .address, rules: rules, now: now)
         _ = address.open(token: "42", channels: [SubscribeCommand(channel: "room:a")], time: time)
         #expect(address.subscribeByServer(SubscribeCommand(channel: "room:b")) == [])

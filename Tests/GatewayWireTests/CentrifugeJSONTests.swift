@@ -36,6 +36,33 @@ import Testing
             frame: #"{"id":6,"publish":{"channel":"c","data":{"a":[1,null]}}}"#,
             commands: [.publish(PublishCommand(channel: "c", payload: Array(#"{"a":[1,null]}"#.utf8)), 6)]),
         Fixture(
+            frame: #"{"id":6,"publish":{"channel":"c","data":1,"idempotency_key":"k"}}"#,
+            commands: [.publish(PublishCommand(channel: "c", payload: Array("1".utf8), messageID: "k"), 6)]),
+        Fixture(
+            frame: #"{"id":13,"subscribe":{"channel":"c","token":"t","data":{"a":1}}}"#,
+            commands: [.subscribe(SubscribeCommand(channel: "c", data: Array(#"{"a":1}"#.utf8), token: "t"), 13)]),
+        Fixture(
+            frame: #"{"id":14,"subscribe":{"channel":"c","token":"","positioned":true,"recoverable":true}}"#,
+            commands: [.subscribe(SubscribeCommand(channel: "c"), 14)]),
+        Fixture(
+            frame: #"{"id":15,"sub_refresh":{"channel":"c","token":"t"}}"#,
+            commands: [.subscriptionRefresh(channel: "c", token: "t", 15)]),
+        Fixture(
+            frame:
+                #"{"id":16,"connect":{"headers":{"Traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}}"#,
+            commands: [
+                .connect(
+                    ConnectCommand(
+                        trace: TraceContext(parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")), 16)
+            ]),
+        Fixture(
+            frame: #"{"id":17,"connect":{"data":{"a":1},"version":"1.0","headers":[],"subs":{}}}"#,
+            commands: [.connect(ConnectCommand(), 17)]),
+        Fixture(
+            frame: #"{"id":18,"presence_stats":{"channel":"c"}}"# + "\n"
+                + #"{"id":18,"presence_stats":{"channel":"c"}}"#,
+            commands: [.presenceStatistics(channel: "c", 18), .presenceStatistics(channel: "c", 18)]),
+        Fixture(
             frame: #"{"id":7,"rpc":{"method":"a.b","data":{}}}"#,
             commands: [.call(method: "a.b", parameters: Array("{}".utf8), 7)]),
         Fixture(frame: #"{"send":{"data":1}}"#, commands: [.send(payload: Array("1".utf8))]),
@@ -163,7 +190,10 @@ import Testing
         let ann = ClientInfo(client: "a", user: "42", info: ["name": "Zoë\n"])
         let bytes = try #require(
             CentrifugeJSON.encodePresence(
-                [PresenceChange(.joined, lobby, ann), PresenceChange(.left, lobby, ClientInfo(client: "b", user: "7"))],
+                [
+                    PresenceChange(.joined, lobby, ann),
+                    PresenceChange(.left, lobby, ClientInfo(client: "b", user: "7")),
+                ],
                 label: "room:lobby"))
         let lines = try bytes.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: $0) }
         #expect(
@@ -176,6 +206,41 @@ import Testing
                 ],
                 ["push": ["channel": "room:lobby", "leave": ["info": ["user": "7", "client": "b"]]]],
             ])
+    }
+
+    @Test("a subscription's data and its token's end are told")
+    func subscribeData() throws {
+        let result = SubscribeResult(data: Array(#"{"a":[1]}"#.utf8), expiresIn: 60)
+        #expect(
+            try encoded(.subscribed(channel: "c", result, 3)) == [
+                "id": 3, "subscribe": ["expires": true, "ttl": 60, "data": ["a": [1]]],
+            ])
+        #expect(
+            try encoded(.subscriptionRefreshed(.after(seconds: 5), 4))
+                == ["id": 4, "sub_refresh": ["expires": true, "ttl": 5]])
+        #expect(try encoded(.subscriptionRefreshed(.never, 4)) == ["id": 4, "sub_refresh": [:]])
+    }
+
+    @Test("what a backend does to a connection is pushed to it")
+    func pushes() throws {
+        #expect(
+            try encoded(.refreshedByServer(.after(seconds: 5)))
+                == ["push": ["refresh": ["expires": true, "ttl": 5]]])
+        #expect(
+            try encoded(.unsubscribedByServer(channel: "c", .expired))
+                == ["push": ["channel": "c", "unsubscribe": ["code": 2501, "reason": "subscription expired"]]])
+        #expect(
+            try encoded(.subscribedByServer(channel: "c", SubscribeResult(data: Array("1".utf8))))
+                == ["push": ["channel": "c", "subscribe": ["data": 1]]])
+        #expect(try encoded(.published(3, reply: Array("1".utf8))) == ["id": 3, "publish": [:]])
+    }
+
+    @Test("a publication carries what a backend attached to it")
+    func tags() throws {
+        let publication = Publication(payload: Array("1".utf8), event: "said", tags: ["color": "red", "event": "x"])
+        #expect(
+            try JSONValue(parsing: CentrifugeJSON.encodeBroadcast(publication, label: "c"))
+                == ["push": ["channel": "c", "pub": ["data": 1, "tags": ["color": "red", "event": "said"]]]])
     }
 
     @Test("errors carry code, message and whether trying again may help")

@@ -77,7 +77,7 @@ package func buildGateway(
             configuration, context,
             EdgeServicesParts(
                 backend: backend, hub: hub, presence: presence, control: control, policy: policy, clock: clock,
-                node: node, verifier: verifier)),
+                node: node, verifier: verifier, refusals: refusals)),
         logger: context.logger,
         onListening: { port in
             context.readiness.set("accepting", true)
@@ -134,12 +134,14 @@ private struct EdgeServicesParts {
     var clock: GatewayClock
     var node: String
     var verifier: TokenVerifier
+    var refusals: RefusedTokens
 }
 
 private func edgeServices(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, _ parts: EdgeServicesParts
 ) -> EdgeServices {
     let verifier = parts.verifier
+    let refusals = parts.refusals
     var issueToken: (@Sendable (String, [String], Timestamp) -> String)?
     if let secret = configuration.tokenSecret {
         let issuer = TokenIssuer(secret: secret)
@@ -151,7 +153,9 @@ private func edgeServices(
         backend: parts.backend, hub: parts.hub, presence: parts.presence, control: parts.control,
         policy: parts.policy, clock: parts.clock, node: parts.node, version: context.version,
         allowsAnonymous: configuration.allowsAnonymous,
-        verify: { token, now throws(IdentityError) in try verifier.verify(token, now: now) },
+        verify: { token, now throws(IdentityError) in
+            try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }
+        },
         issueToken: issueToken,
         appendEvent: { type, data in
             _ = try await bus.append(BusMessage(subject: subjects.event(type), payload: data.serialized()))

@@ -8,6 +8,9 @@ internal import JSON
 /// ← {"id":1,"connect":{"client":"…","ping":25,"pong":true}}
 /// ← {"push":{"channel":"room:lobby","pub":{"data":{"text":"hi"},"offset":5}}}
 /// ```
+/// A `publish` may have an `idempotency_key`, which is ours and which the protocol's own clients do not send: on channels
+/// with history, the same key of the same user is stored once within two minutes.
+///
 /// A frame holds one or more JSON objects, a line each. `{}` is a ping from the server and its answer from the client.
 package struct CentrifugeJSON: WireProtocol {
     /// How many commands one frame may hold.
@@ -66,7 +69,10 @@ package struct CentrifugeJSON: WireProtocol {
         case "unsubscribe": return channel { .unsubscribe(channel: $0, reference) }
         case "publish":
             return channel {
-                .publish(PublishCommand(channel: $0, payload: (body["data"] ?? .null).serialized()), reference)
+                .publish(
+                    PublishCommand(
+                        channel: $0, payload: (body["data"] ?? .null).serialized(),
+                        messageID: CentrifugeJSON.text(body["idempotency_key"])), reference)
             }
         case "rpc":
             guard let method = body["method"]?.stringValue else {

@@ -326,7 +326,8 @@ class RawClient:
     async def connect(self):
         self.socket = await websockets.connect(f"ws://{self.gateway}/connection/websocket", proxy=None, max_size=None)
         self.reading = asyncio.create_task(self.read())
-        self.client = (await self.ask("connect", {"token": token(self.user, **self.claims)}))["connect"]["client"]
+        self.reply = (await self.ask("connect", {"token": token(self.user, **self.claims)}))["connect"]
+        self.client = self.reply["client"]
         return self
 
     async def read(self):

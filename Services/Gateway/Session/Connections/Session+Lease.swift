@@ -60,6 +60,7 @@ extension Session {
         _ channel: ChannelName, _ result: SubscribeResult, expiresIn: Duration?, time: Timestamp
     ) -> (SubscribeResult, [SessionAction]) {
         var result = result
+        if let data = entries[channel]?.data { result.data = data }
         if case .token(let end)? = entries[channel]?.lease {
             if case .after(let seconds) = Session.expiry(end, time) { result.expiresIn = seconds }
             return (result, [.look(channel, at: end.advanced(by: rules.expiry.tokenGrace))])

@@ -4,7 +4,7 @@ internal import Identity
 
 /// What a backend orders for connections of a user.
 extension Session {
-    /// Puts the client on a channel without its asking. Nothing happens if it is there already, or if its protocol has no
+    /// Puts the client on a channel without its asking; the command's data are for the client. Nothing happens if it is there already, or if its protocol has no
     /// words for it.
     package mutating func subscribeByServer(_ command: SubscribeCommand) -> [SessionAction] {
         guard manner == .commands, isOpen, let channel = try? ChannelName(command.channel),
@@ -12,8 +12,8 @@ extension Session {
         else { return [] }
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return [] }
         entries[channel] = Entry(
-            label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: nil)
-        return [.join(channel, from: command.recoverFrom, asksHook: false, data: command.data)]
+            label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: nil, data: command.data)
+        return [.join(channel, from: command.recoverFrom, asksHook: false)]
     }
 
     /// Gives the connection another end, nil being none, and tells the client.

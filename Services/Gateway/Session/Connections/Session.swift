@@ -28,6 +28,8 @@ package struct Session: Sendable {
         /// Which command it answers; nil for those that belong to the connect.
         var reference: CommandReference?
         var isLive = false
+        /// What a backend that made the subscription has for the client, as JSON text.
+        var data: [UInt8]?
         /// What must happen for it to stay; nil is nothing.
         var lease: SubscriptionLease?
     }

@@ -9,6 +9,7 @@ package final class GatewayMetrics: Sendable {
     private let framesReceived = Counter(label: "apus_gateway_frames_received_total")
     private let bytesReceived = Counter(label: "apus_gateway_received_bytes_total")
     private let malformedFrames = Counter(label: "apus_gateway_malformed_frames_total")
+    private let unheardMessages = Counter(label: "apus_gateway_unheard_messages_total")
     private let deliveries = Counter(label: "apus_gateway_deliveries_total")
     private let drops: [Namespace.SlowPolicy: Counter]
     private let recoveries: [SubscribeResult.Recovery: Counter]
@@ -40,6 +41,9 @@ package final class GatewayMetrics: Sendable {
         let reason = Disconnect.all.contains(disconnect) ? disconnect.reason : "custom"
         Counter(label: "apus_gateway_refused_total", dimensions: [("reason", reason)]).increment()
     }
+
+    /// A client sent a message that wants no answer, and that nobody here takes.
+    func unheardMessage() { unheardMessages.increment() }
 
     /// A command was answered with an error.
     func failed(_ failure: ClientFailure) {

@@ -61,7 +61,9 @@ extension Shard {
     ) async throws -> SubscribeResult {
         guard channel.history != nil else { return SubscribeResult() }
         guard let position else { return SubscribeResult(position: start) }
-        let recovery = try await hub.recover(channel, from: position)
+        // As in Centrifuge's protocol, a position without an epoch is one of the present life.
+        let since = position.epoch.isEmpty ? StreamPosition(epoch: start.epoch, offset: position.offset) : position
+        let recovery = try await hub.recover(channel, from: since)
         return SubscribeResult(
             position: recovery.position, recovery: recovery.outcome,
             publications: recovery.messages.filter { $0.excludedClient == nil || $0.excludedClient != client }

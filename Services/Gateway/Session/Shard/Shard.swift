@@ -152,6 +152,7 @@ package actor Shard: ChannelReceiver {
                 continue
             }
             if case .connect(let connect, _) = command, let trace = connect.trace { connection.trace = trace }
+            if case .send = command { environment.metrics.unheardMessage() }
             perform(connection.session.receive(command, time: time, now: now), connection)
         }
         flushDirty()

@@ -6,7 +6,8 @@ internal import JSON
 /// `publish` and `broadcast`.
 ///
 /// An `idempotency_key` is one channel's own. Where the channel has history, a message with a key that the channel has
-/// seen within two minutes is not stored again, and the answer is that of the first; elsewhere it changes nothing.
+/// seen within two minutes is not stored again, and the answer is that of the first; elsewhere a gateway does not publish
+/// again what it has published itself within that time.
 extension ServerAPI {
     private struct Message: Sendable {
         let payload: [UInt8]
@@ -52,9 +53,17 @@ extension ServerAPI {
     }
 
     private func publish(_ message: Message, on channel: ChannelName) async throws(ClientFailure) -> JSONValue {
-        guard let offset = try await services.backend.publish(message.payload, on: channel, message.options) else {
-            return [:]
+        let isStored = services.policy.namespaces[channel.namespace]?.history != nil && !message.options.skipsHistory
+        let key = isStored ? nil : message.options.idempotencyKey
+        if let key, !keys.take(key, on: channel, now: services.clock.moment()) { return [:] }
+        let offset: UInt64?
+        do throws(ClientFailure) {
+            offset = try await services.backend.publish(message.payload, on: channel, message.options)
+        } catch {
+            if let key { keys.giveBack(key, on: channel) }
+            throw error
         }
+        guard let offset else { return [:] }
         var result: JSONObject = ["offset": .integer(Int64(clamping: offset))]
         result["epoch"] = await services.hub.epoch(of: channel.namespace).map { .string($0) }
         return .object(result)

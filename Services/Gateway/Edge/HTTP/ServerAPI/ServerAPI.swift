@@ -14,6 +14,7 @@ internal import JSON
 struct ServerAPI {
     let key: String?
     let services: EdgeServices
+    let keys = IdempotencyKeys()
 
     /// How many parts of a broadcast or a parallel batch are under way at once.
     static let maximumConcurrency = 64
