@@ -83,6 +83,10 @@ public protocol EventBus: Sendable {
     /// What happens to the connection from now on. Each call returns its own sequence, which keeps the newest 256.
     func connectionEvents() -> AsyncStream<BusConnectionEvent>
 
+    /// Drops the connection and makes it again, with every subscription, as after a loss of it: for whoever has found that
+    /// it looks alive and is not. Returns at once; nothing happens while there is none.
+    func reconnect()
+
     /// Stops taking messages, delivers what is buffered both ways, at most for `timeout`, and closes the connection.
     func close(timeout: Duration) async
 }

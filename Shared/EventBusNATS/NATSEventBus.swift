@@ -176,6 +176,8 @@ public final class NATSEventBus: EventBus {
         return stream
     }
 
+    public func reconnect() { connection.reconnect() }
+
     public func close(timeout: Duration) async { await connection.close(timeout: timeout) }
 }
 

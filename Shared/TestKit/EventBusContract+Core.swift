@@ -204,6 +204,24 @@ extension EventBusContract {
     ]
 
     static let connection: [Case] = [
+        Case("a connection that is made anew has its subscriptions again, and says that it was away") { bus in
+            let subject = unique()
+            let inbox = Inbox<BusMessage>()
+            try inbox.subscribe(to: subject, on: bus)
+            try bus.publish(message(subject, "before"))
+            try await inbox.wait(for: 1)
+            let events = bus.connectionEvents()
+            bus.reconnect()
+            var seen: [BusConnectionEvent] = []
+            for await event in events {
+                seen.append(event)
+                if event == .connected { break }
+            }
+            try expectEqual(seen, [.disconnected, .connected], "the events")
+            try bus.publish(message(subject, "after"))
+            let texts = try await inbox.wait(for: 2).map { String(decoding: $0.payload, as: UTF8.self) }
+            try expectEqual(texts, ["before", "after"], "what came")
+        },
         Case("a closed bus takes nothing more and says so") { bus in
             try expect(bus.isConnected, "the bus is not connected")
             let subject = unique()
@@ -224,6 +242,6 @@ extension EventBusContract {
             for await event in events { last = event }
             try expectEqual(last, .closed, "the last event")
             await bus.close(timeout: patience)
-        }
+        },
     ]
 }

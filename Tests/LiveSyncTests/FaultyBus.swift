@@ -96,6 +96,7 @@ final class FaultyBus: EventBus {
 
     var isConnected: Bool { bus.isConnected }
 
+    func reconnect() { bus.reconnect() }
     func connectionEvents() -> AsyncStream<BusConnectionEvent> { bus.connectionEvents() }
 
     func close(timeout: Duration) async { await bus.close(timeout: timeout) }

@@ -17,6 +17,8 @@ struct MemoryBroker {
         var waiting = 0
         /// How many were dropped since the last report.
         var dropped: UInt64 = 0
+        /// Whether the server has forgotten it.
+        var isLost = false
     }
 
     /// What the delivery thread does next, in order.
@@ -101,6 +103,19 @@ struct MemoryBroker {
         for (id, subscription) in subscriptions where subscription.connection == connection { removeSubscription(id) }
     }
 
+    mutating func loseSubscriptions(of connection: Int, prefix: String) {
+        for (id, subscription) in subscriptions
+        where subscription.connection == connection && subscription.pattern.hasPrefix(prefix) {
+            subscriptions[id]?.isLost = true
+        }
+    }
+
+    mutating func restoreSubscriptions(of connection: Int) {
+        for (id, subscription) in subscriptions where subscription.connection == connection {
+            subscriptions[id]?.isLost = false
+        }
+    }
+
     /// Routes to whoever listens, one member per queue group, and stores where a stream takes the subject.
     /// - Returns: whether anybody got it.
     @discardableResult
@@ -119,7 +134,8 @@ struct MemoryBroker {
         var receivers: [UInt64] = []
         let candidates = (literal[message.subject] ?? []) + wild
         for id in candidates {
-            guard let subscription = subscriptions[id], !disconnected.contains(subscription.connection),
+            guard let subscription = subscriptions[id], !subscription.isLost,
+                !disconnected.contains(subscription.connection),
                 SubjectPattern.matches(subscription.pattern, message.subject)
             else { continue }
             if let queue = subscription.queue {

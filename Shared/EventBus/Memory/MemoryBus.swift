@@ -33,6 +33,7 @@ public final class MemoryBus: EventBus {
         /// Ends the watches when the bus is closed.
         var watches: [UInt64: @Sendable () -> Void] = [:]
         var faults: [MemoryBusOperation: [MemoryBusFault]] = [:]
+        var calls: [MemoryBusOperation: Int] = [:]
 
         mutating func makeID() -> UInt64 {
             lastID += 1
@@ -81,6 +82,7 @@ public final class MemoryBus: EventBus {
         try? server.perform { broker, now throws(BusError) in
             if isConnected {
                 broker.disconnected.remove(connection)
+                broker.restoreSubscriptions(of: connection)
                 broker.resumeWatchers()
                 for message in kept { broker.publish(message, now: now) }
             } else {
@@ -92,6 +94,23 @@ public final class MemoryBus: EventBus {
         tell(isConnected ? .connected : .disconnected)
     }
 
+    public func reconnect() {
+        guard isConnected else { return }
+        setConnected(false)
+        setConnected(true)
+    }
+
+    /// Makes the server forget this connection's subscriptions on subjects that begin with `prefix`, as when a permission
+    /// was taken away for a moment: nothing tells of it, and they are dead until the connection is made again.
+    public func loseSubscriptions(prefix: String) {
+        try? server.perform { broker, _ throws(BusError) in
+            broker.loseSubscriptions(of: connection, prefix: prefix)
+        }
+    }
+
+    /// How often `operation` was called by this connection.
+    public func calls(of operation: MemoryBusOperation) -> Int { state.withLock { $0.calls[operation] ?? 0 } }
+
     /// Makes the next `times` calls of `operation` go wrong.
     public func inject(_ fault: MemoryBusFault, into operation: MemoryBusOperation, times: Int = 1) {
         state.withLock { $0.faults[operation, default: []] += Array(repeating: fault, count: max(0, times)) }
@@ -100,6 +119,7 @@ public final class MemoryBus: EventBus {
     /// Checks that the call may be made, and takes the fault that is meant for it.
     func begin(_ operation: MemoryBusOperation) throws(BusError) -> MemoryBusFault? {
         let (fault, failure): (MemoryBusFault?, BusError?) = state.withLock { state in
+            state.calls[operation, default: 0] += 1
             if state.isClosed { return (nil, BusError(.closed, "the bus was closed")) }
             if !state.isConnected && operation != .publish {
                 return (nil, BusError(.notConnected, "no server can be reached; try again"))

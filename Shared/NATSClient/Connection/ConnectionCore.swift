@@ -167,6 +167,19 @@ final class ConnectionCore: Sendable {
         attemptLater(1, after: lastError)
     }
 
+    /// Closes the present link; what follows is what follows when libnats gives up on one.
+    func reconnect() {
+        let link = state.withLock { state -> ConnectionLink? in
+            switch state.phase {
+            case .connected(let link), .reconnecting(let link): link
+            case .connecting, .closing, .closed: nil
+            }
+        }
+        guard let link else { return }
+        // Closing waits for libnats's threads, of which the present one may be one.
+        DispatchQueue(label: "nats.reconnect").async { natsConnection_Close(link.pointer) }
+    }
+
     // MARK: Closing
 
     /// Begins to close: delivers what is buffered, for at most `timeout`. Calls `action` when all is over.

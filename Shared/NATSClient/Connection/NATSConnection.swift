@@ -31,6 +31,10 @@ public final class NATSConnection: Sendable {
     /// What happens from now on. Each call returns its own sequence, which keeps the newest 256 events.
     public func events() -> AsyncStream<NATSConnectionEvent> { core.events() }
 
+    /// Drops the connection and makes it again, with every subscription: for whoever has found that it looks alive and is
+    /// not. Requests that wait for an answer throw `notConnected`. Returns at once; nothing happens while there is none.
+    public func reconnect() { core.reconnect() }
+
     // MARK: Publish and subscribe
 
     /// Sends a message to whoever listens now, or keeps it while no server can be reached.

@@ -82,6 +82,7 @@ final class FailingBus: EventBus {
         FailingBucket(bucket: try await bus.keyValue(specification), bus: self)
     }
     var isConnected: Bool { bus.isConnected }
+    func reconnect() { bus.reconnect() }
     func connectionEvents() -> AsyncStream<BusConnectionEvent> { bus.connectionEvents() }
     func close(timeout: Duration) async { await bus.close(timeout: timeout) }
 }
