@@ -31,6 +31,11 @@ public struct Subjects: Sendable, Hashable {
 
     public func allChannels(in namespace: String) -> String { "\(prefix).channel.\(namespace).>" }
 
+    /// Where the gateways mark a day in the history of a namespace's channels. No channel's name reaches it.
+    public func historyMark(namespace: String, day: Int64) -> String {
+        "\(prefix).channel.\(namespace).$mark.\(day)"
+    }
+
     public var allLive: String { "\(prefix).live.>" }
     public var allChannels: String { "\(prefix).channel.>" }
 

@@ -6,33 +6,7 @@ internal import Logging
 internal import ServiceKit
 internal import ServiceLifecycle
 
-/// Makes the streams of the namespaces with history, which are the gateway's to define.
-struct HistoryStreams: Service {
-    let namespaces: NamespaceTable
-    let context: ServiceContext
-
-    func run() async throws {
-        context.readiness.set("streams", false)
-        try await cancelWhenGracefulShutdown {
-            do {
-                for namespace in namespaces.all {
-                    guard let history = namespace.history else { continue }
-                    let specification = StreamSpecification.channelHistory(
-                        history, namespace: namespace.name, subjects: context.subjects)
-                    _ = try await context.untilAvailable("the history of \(namespace.name): channels") {
-                        try await context.bus.ensureStream(specification)
-                    }
-                }
-                context.readiness.set("streams", true)
-                try await Task.sleep(for: .seconds(86_400 * 36_500))
-            } catch is CancellationError {
-                return
-            }
-        }
-    }
-}
-
-/// Runs the hub, and sweeps its idle channels each second.
+/// Runs the hub; each second it sweeps idle channels and audits some of the silent ones.
 struct HubRunner: Service {
     let hub: Hub
     let clock: GatewayClock
@@ -41,10 +15,21 @@ struct HubRunner: Service {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask { await hub.run() }
-                while (try? await Task.sleep(for: .seconds(1))) != nil { hub.sweep(now: clock.moment()) }
+                while (try? await Task.sleep(for: .seconds(1))) != nil {
+                    hub.sweep(now: clock.moment())
+                    hub.audit(limit: Hub.auditsEachSecond)
+                }
                 group.cancelAll()
             }
         }
+    }
+}
+
+struct CanaryRunner: Service {
+    let canary: BusCanary
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await canary.run() }
     }
 }
 

@@ -23,6 +23,8 @@ package func buildGateway(
     let node = UUID().uuidString.lowercased()
     let hub = Hub(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, logger: context.logger, clock: clock.time)
+    let canary = BusCanary(
+        node: node, bus: context.bus, subjects: context.subjects, logger: context.logger, clock: clock.moment)
     let presence = PresenceService(
         node: node, bus: context.bus, subjects: context.subjects, lease: configuration.presenceLease,
         linger: configuration.presenceLinger, logger: context.logger, clock: clock.moment,
@@ -96,9 +98,10 @@ package func buildGateway(
         ]
     }
     return [
-        HistoryStreams(namespaces: namespaces, context: context),
+        HistoryStreams(namespaces: namespaces, hub: hub, clock: clock, context: context),
         MicroServiceRunner(calls),
         HubRunner(hub: hub, clock: clock),
+        CanaryRunner(canary: canary),
         PresenceRunner(presence: presence),
         ControlRunner(control: control),
         server,

@@ -54,14 +54,16 @@ final class Subscription {
     let joinID: UInt64
     /// Messages that came while the join was under way; nil once it follows.
     var held: [ChannelMessage]? = []
-    /// Messages of the channel were lost while the join was under way: it begins anew.
-    var isInterrupted = false
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
     /// Whether the client asked to be told who comes and leaves.
     var wantsJoinLeave = false
     /// Whether the client will be back on the channel in a moment if the subscription ends now.
     var lingers = false
+    /// Of the channel's lives, the one that it follows: see ``HubChannel``.
+    var generation: UInt32 = 0
+    /// The newest life of the channel that began while the join was under way.
+    var interruptedBy: UInt32 = 0
     /// Where it stands in its group's members.
     var index = 0
     weak var group: SubscriberGroup?

@@ -73,47 +73,6 @@ package struct ChannelBackend: Sendable {
         return nil
     }
 
-    /// Forgets what the history of a channel holds. Nobody who is on the channel is disturbed; who was away and missed some
-    /// of it is told that messages are gone.
-    ///
-    /// A message that every gateway understands takes the history's place, so that all of them, and those that start later,
-    /// know where it begins now.
-    package func removeHistory(of channel: ChannelName) async throws(ClientFailure) {
-        let stream = subjects.historyStream(namespace: channel.namespace)
-        let subject = subjects.channel(channel)
-        do throws(BusError) {
-            guard let marker = try await mark(stream, subject) else { return }
-            let size = (namespaces[channel.namespace]?.history?.size ?? 0) + 1
-            // One by one: what was published since stays.
-            for message in try await bus.messages(in: stream, subject: subject, after: 0, limit: size)
-            where message.sequence < marker {
-                try await bus.deleteMessage(in: stream, sequence: message.sequence)
-            }
-        } catch {
-            throw ChannelBackend.failure(error, "the history could not be removed; try again")
-        }
-    }
-
-    /// Marks the end of what is removed; nil when there is nothing.
-    private func mark(_ stream: String, _ subject: String) async throws(BusError) -> UInt64? {
-        var attempts = 0
-        while true {
-            guard let last = try await bus.lastMessage(in: stream, subject: subject) else { return nil }
-            // It was removed already, by this call or another.
-            if last.message.headers[ChannelHeader.cleared] != nil { return last.sequence }
-            do throws(BusError) {
-                let marker = BusMessage(
-                    subject: subject, headers: [ChannelHeader.cleared: String(last.sequence)],
-                    payload: Array("null".utf8))
-                return try await bus.append(marker, expecting: .onSubject(last.sequence)).sequence
-            } catch {
-                attempts += 1
-                // Somebody published in between: that belongs to what is removed, too.
-                guard error.code == .conflict, attempts < 10 else { throw error }
-            }
-        }
-    }
-
     private func publish(_ message: BusMessage, in namespace: String) async throws(ClientFailure) -> UInt64? {
         do throws(BusError) {
             if namespaces[namespace]?.history != nil { return try await append(message).sequence }
@@ -141,6 +100,12 @@ package struct ChannelBackend: Sendable {
                 delay = min(delay * 2, .seconds(1))
             }
         }
+    }
+
+    /// Removes what the channel's history holds; see ``HistoryRemoval``.
+    package func removeHistory(of channel: ChannelName) async throws(ClientFailure) {
+        guard let history = namespaces[channel.namespace]?.history else { throw .notAvailable }
+        try await HistoryRemoval(channel, history, bus: bus, subjects: subjects).run()
     }
 
     /// Calls the service that answers `method`.

@@ -6,11 +6,14 @@ internal import JSON
 /// Turns a message of the bus into what clients get.
 enum ChannelMessageReader {
     /// - Returns: nil if the payload is not one JSON text.
-    static func message(_ message: BusMessage, sequence: UInt64?, storedAt: Timestamp) -> ChannelMessage? {
+    static func message(
+        _ message: BusMessage, sequence: UInt64?, storedAt: Timestamp, generation: UInt32
+    ) -> ChannelMessage? {
         guard let payload = JSONText.singleLine(message.payload) else { return nil }
         guard !message.headers.isEmpty else {
             return ChannelMessage(
-                publication: Publication(payload: payload, offset: sequence), storedAt: storedAt)
+                publication: Publication(payload: payload, offset: sequence), storedAt: storedAt,
+                generation: generation)
         }
         let publisher = message.headers[HeaderName.client].map {
             ClientInfo(client: $0, user: message.headers[HeaderName.user] ?? "", info: info(message.headers))
@@ -19,13 +22,12 @@ enum ChannelMessageReader {
             publication: Publication(
                 payload: payload, event: message.headers[HeaderName.event] ?? "message", offset: sequence,
                 publisher: publisher, tags: tags(message.headers)),
-            storedAt: storedAt, excludedClient: message.headers[HeaderName.exclude])
+            storedAt: storedAt, generation: generation, excludedClient: message.headers[HeaderName.exclude])
     }
 
-    /// For a message that says that the channel's history was removed: after which sequence it begins anew. It is no
-    /// message for clients.
-    static func beginning(_ message: BusMessage) -> UInt64? {
-        message.headers[ChannelHeader.cleared].flatMap { UInt64($0) }
+    /// Up to which sequence a channel's history was removed, if the message says so: see ``ChannelHeader/removed``.
+    static func historyRemoval(_ message: BusMessage) -> UInt64? {
+        message.headers[ChannelHeader.removed].flatMap { UInt64($0) }
     }
 
     private static func tags(_ headers: BusHeaders) -> [String: String] {
@@ -47,6 +49,7 @@ enum ChannelHeader {
     static let info = "Apus-Info"
     /// What a backend attached to a message: a JSON object of strings.
     static let tags = "Apus-Tags"
-    /// Stands on a message in place of a history that was removed: the sequence of its last message.
-    static let cleared = "Apus-Cleared"
+    /// On a message that no client gets: the channel's history up to this sequence was removed. It stays
+    /// in the stream in place of what was removed, so that who had not seen all of it is told.
+    static let removed = "Apus-History-Removed"
 }

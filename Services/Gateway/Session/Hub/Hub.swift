@@ -11,21 +11,23 @@ internal import Synchronization
 ///
 /// Thread-safe. ``run()`` must be running: it owns everything that waits for the bus.
 package final class Hub: Sendable {
-    private let bus: any EventBus
-    private let subjects: Subjects
+    let bus: any EventBus
+    let subjects: Subjects
     private let namespaces: NamespaceTable
-    private let logger: Logger
-    private let clock: @Sendable () -> Timestamp
-    private let channels = Mutex<[ChannelName: HubChannel]>([:])
+    let logger: Logger
+    let clock: @Sendable () -> Timestamp
+    let channels = Mutex<[ChannelName: HubChannel]>([:])
+    let audits = Mutex(AuditRotation())
     /// The epochs of streams, until the bus was away: they may have been made anew then.
     private let epochs = Mutex<[String: String]>([:])
-    /// Work that waits for the bus. At most one start, one healing and one load per channel are in it.
+    /// Work that waits for the bus. At most one start, one healing, one load and one audit per channel are in it.
     private let work: AsyncStream<@Sendable () async -> Void>
     private let workContinuation: AsyncStream<@Sendable () async -> Void>.Continuation
 
     private let invalidMessages = Counter(label: "apus_gateway_invalid_messages_total")
-    private let heals = Counter(label: "apus_gateway_channel_heals_total")
-    private let interruptions = Counter(label: "apus_gateway_channel_interruptions_total")
+    let heals = Counter(label: "apus_gateway_channel_heals_total")
+    let interruptions = Counter(label: "apus_gateway_channel_interruptions_total")
+    let deadSubscriptions = Counter(label: "apus_gateway_dead_subscriptions_total")
     private let channelCount = Gauge(label: "apus_gateway_channels")
 
     /// How long a channel that nobody wants stays, so that a page that is reloaded finds it warm.
@@ -51,7 +53,7 @@ package final class Hub: Sendable {
                 group.addTask { [self] in
                     for await event in bus.connectionEvents() {
                         switch event {
-                        case .connected, .slowConsumer: await healAll()
+                        case .connected, .slowConsumer: healAll()
                         case .disconnected, .closed: epochs.withLock { $0 = [:] }
                         }
                     }
@@ -63,6 +65,9 @@ package final class Hub: Sendable {
             workContinuation.finish()
         }
     }
+
+    /// Has ``run()`` carry out what waits for the bus.
+    func later(_ item: @escaping @Sendable () async -> Void) { workContinuation.yield(item) }
 
     // MARK: Attaching
 
@@ -80,7 +85,7 @@ package final class Hub: Sendable {
                 return (channel, true)
             }
             guard channel.add(shard) else { continue }
-            if isNew { workContinuation.yield { [self] in await start(channel) } }
+            if isNew { later { [self] in await start(channel) } }
             try await channel.waitUntilStarted()
             return channel
         }
@@ -114,15 +119,7 @@ package final class Hub: Sendable {
 
     private func start(_ channel: HubChannel) async {
         do {
-            let subject =
-                channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
-            let subscription = try bus.subscribe(subject, queue: nil) { [self, weak channel] message in
-                guard let channel else { return }
-                carryOut(channel.receive(message, now: clock()), channel)
-            }
-            channel.own(subscription)
-            // The server must know the subscription before the position is read, or messages in between would be missed.
-            try await bus.flush(timeout: .seconds(5))
+            try await subscribe(channel)
             guard channel.history != nil else {
                 return carryOut(channel.started(epoch: "", last: 0, now: clock()), channel)
             }
@@ -136,8 +133,20 @@ package final class Hub: Sendable {
         }
     }
 
+    /// Subscribes to the channel's messages, in place of a subscription that it may have, and returns when the server
+    /// knows: what is read from the stream after that and what comes by the subscription have no gap between them.
+    func subscribe(_ channel: HubChannel) async throws {
+        let subject = channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
+        let subscription = try bus.subscribe(subject, queue: nil) { [self, weak channel] message in
+            guard let channel else { return }
+            carryOut(channel.receive(message, now: clock()), channel)
+        }
+        channel.own(subscription)
+        try await bus.flush(timeout: .seconds(5))
+    }
+
     /// The channel's present position: its last message, or the stream's end if it has none.
-    private func position(of name: ChannelName) async throws -> StreamPosition {
+    func position(of name: ChannelName) async throws -> StreamPosition {
         let stream = subjects.historyStream(namespace: name.namespace)
         // In this order: what is stored between the two answers is newer than the first and comes by the subscription.
         let state = try await bus.streamState(stream)
@@ -145,98 +154,35 @@ package final class Hub: Sendable {
         return StreamPosition(epoch: state.epoch, offset: last?.sequence ?? state.lastSequence)
     }
 
-    private func carryOut(_ consequence: HubChannel.Consequence, _ channel: HubChannel) {
+    func carryOut(_ consequence: HubChannel.Consequence, _ channel: HubChannel) {
         switch consequence {
         case .nothing: break
         case .countInvalid:
             invalidMessages.increment()
             logger.debug("a message is not JSON and was left out", metadata: ["channel": "\(channel.name)"])
-        case .heal: workContinuation.yield { [self] in await heal(channel) }
+        case .heal: later { [self] in await heal(channel) }
         }
     }
 
-    // MARK: Healing
-
-    private func healAll() async {
-        for channel in channels.withLock({ Array($0.values) }) where channel.beginHealing() {
-            workContinuation.yield { [self] in await heal(channel) }
-        }
-    }
-
-    /// Reads what is missing from the stream and passes it on, trying until it is done or nobody wants the channel.
-    private func heal(_ channel: HubChannel) async {
-        heals.increment()
-        var delay = Duration.milliseconds(50)
-        while let position = channel.healingPosition, !Task.isCancelled {
-            do {
-                return carryOut(try await healOnce(channel, from: position), channel)
-            } catch {
-                logger.debug("healing a channel waits for the bus", metadata: ["channel": "\(channel.name)"])
-                try? await Task.sleep(for: delay)
-                delay = min(delay * 2, .seconds(2))
-            }
-        }
-    }
-
-    private func healOnce(
-        _ channel: HubChannel, from position: (epoch: String, last: UInt64)
-    ) async throws -> HubChannel.Consequence {
-        let stream = subjects.historyStream(namespace: channel.name.namespace)
-        let limit = (channel.history?.size ?? 0) + 1
-        let state = try await bus.streamState(stream)
-        let missing = try await bus.messages(
-            in: stream, subject: subjects.channel(channel.name), after: position.last, limit: limit)
-        // As many as the stream keeps of a channel: those before them may have been trimmed unseen.
-        if state.epoch != position.epoch || missing.count >= limit {
-            interruptions.increment()
-            let now = try await self.position(of: channel.name)
-            return channel.interrupted(epoch: now.epoch, last: now.offset, now: clock())
-        }
-        return channel.healed(missing, now: clock())
-    }
-
-    // MARK: History
-
-    /// Where a reader at `position` can go on, and what it missed.
-    package func recover(_ channel: HubChannel, from position: StreamPosition) async throws -> Recovery {
-        if let recovery = channel.recovery(from: position, now: clock()) { return recovery }
-        try await load(channel)
-        return channel.recovery(from: position, now: clock())
-            ?? Recovery(position: channel.position, outcome: .failed, messages: [])
-    }
-
-    /// What the channel's history holds, oldest first, and the position behind it.
-    package func history(_ channel: HubChannel) async throws -> Recovery {
-        if let history = channel.everything(now: clock()) { return history }
-        try await load(channel)
-        return channel.everything(now: clock())
-            ?? Recovery(position: channel.position, outcome: .notAsked, messages: [])
-    }
+    // MARK: Epochs
 
     /// The present life of the stream behind a namespace's channels; nil if it has none or the bus is away.
     package func epoch(of namespace: String) async -> String? {
         if let known = epochs.withLock({ $0[namespace] }) { return known }
-        let epoch = try? await bus.streamState(subjects.historyStream(namespace: namespace)).epoch
+        guard let epoch = try? await bus.streamState(subjects.historyStream(namespace: namespace)).epoch else {
+            return nil
+        }
         epochs.withLock { $0[namespace] = epoch }
         return epoch
     }
 
-    /// Reads the channel's history from the stream, once however many ask at the same time.
-    private func load(_ channel: HubChannel) async throws {
-        try await withCheckedThrowingContinuation { continuation in
-            guard channel.joinLoad(continuation) else { return }
-            workContinuation.yield { [self] in
-                do {
-                    let stream = subjects.historyStream(namespace: channel.name.namespace)
-                    let state = try await bus.streamState(stream)
-                    let stored = try await bus.messages(
-                        in: stream, subject: subjects.channel(channel.name), after: 0,
-                        limit: (channel.history?.size ?? 0) + 1)
-                    channel.loaded(stored, firstSequence: state.firstSequence)
-                } catch {
-                    channel.loadFailed(error)
-                }
-            }
+    /// Somebody has looked at the stream behind a namespace's channels; if it was made anew, those who are on them are
+    /// told. Called every few seconds for each namespace.
+    package func observed(epoch: String, of namespace: String) {
+        epochs.withLock { $0[namespace] = epoch }
+        let stale = channels.withLock { channels in
+            channels.values.filter { $0.name.namespace == namespace && $0.history != nil && $0.isOutdated(epoch) }
         }
+        for channel in stale where channel.beginHealing() { later { [self] in await heal(channel) } }
     }
 }

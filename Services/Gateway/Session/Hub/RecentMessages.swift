@@ -7,12 +7,17 @@ package import GatewayWire
 package struct RecentMessages: Sendable {
     /// Every message of the channel with a higher sequence that the stream has is here.
     package private(set) var base: UInt64
+    /// Whether older ones had to go for their size: the stream may still have them.
+    package private(set) var isCutShort = false
     private var messages: Deque<ChannelMessage> = []
     private var bytes = 0
     private let maximumCount: Int
-    private let maximumBytes: Int
+    private var maximumBytes: Int
 
-    package init(base: UInt64, maximumCount: Int, maximumBytes: Int = 1_048_576) {
+    /// How much one channel may keep in memory.
+    package static let maximumBytes = 1_048_576
+
+    package init(base: UInt64, maximumCount: Int, maximumBytes: Int = RecentMessages.maximumBytes) {
         self.base = base
         self.maximumCount = maximumCount
         self.maximumBytes = maximumBytes
@@ -22,7 +27,23 @@ package struct RecentMessages: Sendable {
     package mutating func append(_ message: ChannelMessage) {
         messages.append(message)
         bytes += message.publication.payload.count
-        while messages.count > maximumCount || (bytes > maximumBytes && messages.count > 1) { removeOldest() }
+        while messages.count > maximumCount { removeOldest() }
+        shrink()
+    }
+
+    /// The same with less of the past.
+    package func cut(toBytes maximumBytes: Int) -> RecentMessages {
+        var copy = self
+        copy.maximumBytes = maximumBytes
+        copy.shrink()
+        return copy
+    }
+
+    private mutating func shrink() {
+        while bytes > maximumBytes, messages.count > 1 {
+            removeOldest()
+            isCutShort = true
+        }
     }
 
     /// Forgets what has outlived the history's time to live.
@@ -30,10 +51,18 @@ package struct RecentMessages: Sendable {
         while let first = messages.first, first.storedAt < limit { removeOldest() }
     }
 
+    /// The history up to `sequence` was removed: nobody can go on from before it.
+    package mutating func forgetAll(upTo sequence: UInt64) {
+        messages.removeAll()
+        bytes = 0
+        base = max(base, sequence)
+        isCutShort = false
+    }
+
     private mutating func removeOldest() {
         let oldest = messages.removeFirst()
         bytes -= oldest.publication.payload.count
-        base = oldest.sequence
+        base = max(base, oldest.sequence)
     }
 
     /// The messages after `offset`; nil if some of them may be missing here.
@@ -50,12 +79,17 @@ package final class ChannelMessage: Sendable {
     package let publication: Publication
     /// When the stream took it, or when it came here on a channel without history.
     package let storedAt: Timestamp
+    /// Of the channel's lives, the one in which it was passed on: its sequence says nothing in another.
+    package let generation: UInt32
     /// The connection that does not get it, being the one that caused it.
     package let excludedClient: String?
 
-    package init(publication: Publication, storedAt: Timestamp, excludedClient: String? = nil) {
+    package init(
+        publication: Publication, storedAt: Timestamp, generation: UInt32 = 0, excludedClient: String? = nil
+    ) {
         self.publication = publication
         self.storedAt = storedAt
+        self.generation = generation
         self.excludedClient = excludedClient
     }
 

@@ -19,6 +19,8 @@ extension Shard {
     func deliver(_ message: ChannelMessage, _ frame: SharedFrame, to subscription: Subscription) -> Bool {
         // The client has it already when it was part of what the client recovered.
         if message.sequence != 0, message.sequence <= subscription.startAfter { return false }
+        // Of another life of the channel: the subscription is told of the interruption instead.
+        guard message.generation == subscription.generation else { return false }
         let connection = subscription.connection
         guard !connection.isClosed else { return false }
         if let excluded = message.excludedClient, excluded == connection.session.client { return false }

@@ -6,7 +6,7 @@ internal import GatewayWire
 extension Shard {
     /// What became of a join.
     private enum JoinOutcome: Sendable {
-        case joined(SubscribeResult, SubscribeGrant)
+        case joined(SubscribeResult, SubscribeGrant, generation: UInt32)
         case refused(ClientFailure)
     }
 
@@ -37,7 +37,7 @@ extension Shard {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
             // From before the hook is asked: what is published while it gathers its data is in them, or follows them.
-            let start = hubChannel.position
+            let start = hubChannel.beginning
             var grant = SubscribeGrant()
             do throws(ClientFailure) {
                 if asksHook { grant = try await backend.mayJoin(name, caller, data: data, trace: trace) }
@@ -45,9 +45,10 @@ extension Shard {
                 return .refused(error)
             }
             do {
-                var result = try await Shard.result(hub, hubChannel, position, start: start, client: caller.client)
+                var (result, generation) = try await Shard.beginning(
+                    hub, hubChannel, position, start: start, client: caller.client)
                 result.data = grant.data
-                return .joined(result, grant)
+                return .joined(result, grant, generation: generation)
             } catch {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
@@ -56,18 +57,20 @@ extension Shard {
         }
     }
 
-    private static func result(
-        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?, start: StreamPosition, client: String?
-    ) async throws -> SubscribeResult {
-        guard channel.history != nil else { return SubscribeResult() }
-        guard let position else { return SubscribeResult(position: start) }
+    /// Where the subscription begins, in which of the channel's lives, and what the client missed before it.
+    private static func beginning(
+        _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?,
+        start: (position: StreamPosition, generation: UInt32), client: String?
+    ) async throws -> (SubscribeResult, generation: UInt32) {
+        guard channel.history != nil else { return (SubscribeResult(), start.generation) }
+        guard let position else { return (SubscribeResult(position: start.position), start.generation) }
         // As in Centrifuge's protocol, a position without an epoch is one of the present life.
-        let since = position.epoch.isEmpty ? StreamPosition(epoch: start.epoch, offset: position.offset) : position
-        let recovery = try await hub.recover(channel, from: since)
-        return SubscribeResult(
-            position: recovery.position, recovery: recovery.outcome,
-            publications: recovery.messages.filter { $0.excludedClient == nil || $0.excludedClient != client }
-                .map(\.publication))
+        let epoch = position.epoch.isEmpty ? start.position.epoch : position.epoch
+        let recovery = try await hub.recover(channel, from: StreamPosition(epoch: epoch, offset: position.offset))
+        let missed = recovery.messages.filter { $0.excludedClient == nil || $0.excludedClient != client }
+        let result = SubscribeResult(
+            position: recovery.position, recovery: recovery.outcome, publications: missed.map(\.publication))
+        return (result, recovery.generation)
     }
 
     private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt64, _ outcome: JoinOutcome) {
@@ -75,14 +78,11 @@ extension Shard {
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
         let time = environment.clock.time()
-        var outcome = outcome
-        if subscription.isInterrupted, case .joined = outcome {
-            outcome = .refused(.unavailable("the channel was interrupted; subscribe again"))
-        }
         switch outcome {
-        case .joined(let result, let grant):
+        case .joined(let result, let grant, let generation):
             environment.metrics.recovered(result.recovery)
             subscription.startAfter = result.position?.offset ?? 0
+            subscription.generation = generation
             perform(
                 connection.session.subscribed(name, result, expiresIn: grant.expiresIn, time: time), connection)
         case .refused(let failure):
@@ -107,6 +107,7 @@ extension Shard {
         }
         let namespace = subscription.channel.namespace
         if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
+        if subscription.interruptedBy != 0 { interrupt(subscription, subscription.interruptedBy) }
     }
 
     /// Asks the hook again whether the client may stay on the channel.
@@ -160,13 +161,17 @@ extension Shard {
     }
 
     /// Messages of the channel are lost for good: clients must know, and begin anew.
-    func interrupt(_ name: ChannelName) {
+    func interrupt(_ name: ChannelName, _ generation: UInt32) {
         guard let channel = channels[name] else { return }
-        for subscription in channel.joining { subscription.isInterrupted = true }
-        for subscription in channel.groups.flatMap(\.members) {
-            let connection = subscription.connection
-            subscription.lingers = true
-            perform(connection.session.unsubscribe(name, .insufficientState), connection)
-        }
+        // Whether these are of an earlier life shows when their join is done.
+        for subscription in channel.joining { subscription.interruptedBy = generation }
+        for subscription in channel.groups.flatMap(\.members) { interrupt(subscription, generation) }
+    }
+
+    private func interrupt(_ subscription: Subscription, _ generation: UInt32) {
+        guard subscription.generation != generation else { return }
+        let connection = subscription.connection
+        subscription.lingers = true
+        perform(connection.session.unsubscribe(subscription.channel.name, .insufficientState), connection)
     }
 }

@@ -73,7 +73,7 @@ package actor Shard: ChannelReceiver {
             switch delivery {
             case .message(let message, let name):
                 if let channel = channels[name] { fanOut(message, channel) }
-            case .interrupted(let name): interrupt(name)
+            case .interrupted(let name, let generation): interrupt(name, generation)
             case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
             }
         }

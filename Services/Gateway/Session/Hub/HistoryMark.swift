@@ -1,0 +1,27 @@
+package import EventBus
+package import Events
+
+/// Marks each day in a history's stream by a message of its own, which stays as long as the stream remembers positions.
+///
+/// The oldest mark holds the stream's first sequence down. Without it, busy channels would push the first sequence past
+/// the position of a quiet one, and a client of the latter could not be told that it missed nothing.
+package struct HistoryMark: Sendable {
+    private let namespace: String
+    private let subjects: Subjects
+
+    package init(namespace: String, subjects: Subjects) {
+        self.namespace = namespace
+        self.subjects = subjects
+    }
+
+    /// Writes the day's mark unless it is there. Whichever gateway comes first does it.
+    package func write(on bus: any EventBus, at time: Timestamp) async throws(BusError) {
+        let day = time.seconds / 86_400
+        let subject = subjects.historyMark(namespace: namespace, day: day)
+        do throws(BusError) {
+            try await bus.append(BusMessage(subject: subject, payload: Array("{}".utf8)), expecting: .onSubject(0))
+        } catch  where error.code == .conflict {
+            return
+        }
+    }
+}

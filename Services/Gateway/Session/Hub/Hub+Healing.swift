@@ -1,0 +1,103 @@
+internal import EventBus
+package import Events
+internal import GatewayWire
+internal import Logging
+internal import Metrics
+internal import Synchronization
+
+/// Reading from the stream what did not come by the bus, and what those who come back have missed.
+extension Hub {
+    /// Messages may be missing on every channel: the bus was away, or dropped some.
+    func healAll() {
+        for channel in channels.withLock({ Array($0.values) }) where channel.beginHealing() {
+            later { [self] in await heal(channel) }
+        }
+    }
+
+    /// Reads what is missing from the stream and passes it on, trying until it is done or nobody wants the channel.
+    func heal(_ channel: HubChannel) async {
+        heals.increment()
+        var delay = Duration.milliseconds(50)
+        while let position = channel.healingPosition, !Task.isCancelled {
+            do {
+                return carryOut(try await healOnce(channel, from: position), channel)
+            } catch {
+                channel.healingIsDelayed(error)
+                logger.debug("healing a channel waits for the bus", metadata: ["channel": "\(channel.name)"])
+                try? await Task.sleep(for: delay)
+                delay = min(delay * 2, .seconds(2))
+            }
+        }
+    }
+
+    private func healOnce(
+        _ channel: HubChannel, from position: (epoch: String, last: UInt64)
+    ) async throws -> HubChannel.Consequence {
+        let stream = subjects.historyStream(namespace: channel.name.namespace)
+        let limit = (channel.history?.size ?? 0) + 1
+        let state = try await bus.streamState(stream)
+        let missing = try await bus.messages(
+            in: stream, subject: subjects.channel(channel.name), after: position.last, limit: limit)
+        // As many as the stream keeps of a channel: those before them may have been trimmed unseen.
+        if state.epoch != position.epoch || missing.count >= limit {
+            interruptions.increment()
+            let now = try await self.position(of: channel.name)
+            return channel.interrupted(epoch: now.epoch, last: now.offset, now: clock())
+        }
+        return channel.healed(missing, now: clock())
+    }
+
+    /// Returns when the channel has everything that the stream had at the time of this call.
+    private func lookAgain(_ channel: HubChannel) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            if channel.joinHealing(continuation) { later { [self] in await heal(channel) } }
+        }
+    }
+
+    // MARK: History
+
+    /// Where a reader at `position` can go on, and what it missed.
+    ///
+    /// "Failed" is said only after a look at the stream: another gateway may have been faster than this one.
+    package func recover(_ channel: HubChannel, from position: StreamPosition) async throws -> Recovery {
+        var hasLooked = false
+        while true {
+            switch channel.recall(position, now: clock()) {
+            case .answer(let recovery): return recovery
+            case .load: return try await load(channel).recovery(from: position, channel.history, now: clock())
+            case .lookAgain:
+                if hasLooked {
+                    let (position, generation) = channel.beginning
+                    return Recovery(position: position, outcome: .failed, messages: [], generation: generation)
+                }
+                hasLooked = true
+                try await lookAgain(channel)
+            }
+        }
+    }
+
+    /// What the channel's history holds, oldest first, and the position behind it.
+    package func history(_ channel: HubChannel) async throws -> Recovery {
+        if let history = channel.everything(now: clock()) { return history }
+        return try await load(channel).everything(channel.history, now: clock())
+    }
+
+    /// Reads the channel's history from the stream, once however many ask at the same time.
+    private func load(_ channel: HubChannel) async throws -> HistorySnapshot {
+        try await withCheckedThrowingContinuation { continuation in
+            guard channel.joinLoad(continuation) else { return }
+            later { [self] in
+                do {
+                    let stream = subjects.historyStream(namespace: channel.name.namespace)
+                    let state = try await bus.streamState(stream)
+                    let stored = try await bus.messages(
+                        in: stream, subject: subjects.channel(channel.name), after: 0,
+                        limit: (channel.history?.size ?? 0) + 1)
+                    channel.loaded(stored, epoch: state.epoch, firstSequence: state.firstSequence)
+                } catch {
+                    channel.loadFailed(error)
+                }
+            }
+        }
+    }
+}

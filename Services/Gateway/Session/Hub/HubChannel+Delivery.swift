@@ -1,0 +1,75 @@
+internal import EventBus
+internal import Events
+internal import GatewayWire
+internal import Synchronization
+
+/// Messages on their way from the bus to the shards.
+extension HubChannel {
+    /// Takes a message from the bus. Runs on the bus's delivery thread.
+    func receive(_ message: BusMessage, now: Timestamp) -> Consequence {
+        state.withLock { state in
+            state.isProven = true
+            switch state.phase {
+            case .closed: return .nothing
+            case .starting, .healing:
+                if state.held.count < HubChannel.maximumHeld {
+                    state.held.append(message)
+                } else {
+                    state.mustLookAgain = true
+                }
+                return .nothing
+            case .live: return pass(message, &state, now)
+            }
+        }
+    }
+
+    /// Passes a message on, or finds that others are missing before it.
+    func pass(_ message: BusMessage, _ state: inout State, _ now: Timestamp) -> Consequence {
+        // Without a sequence it is not from the stream: its publisher wanted it to be seen and not kept.
+        guard history != nil, let text = message.headers[HeaderName.sequence] else {
+            guard
+                let read = ChannelMessageReader.message(
+                    message, sequence: nil, storedAt: now, generation: state.generation)
+            else { return .countInvalid }
+            deliver(.message(read, on: name), state)
+            return .nothing
+        }
+        guard let sequence = UInt64(text) else { return .countInvalid }
+        let previous = message.headers[HeaderName.lastSequence].flatMap { UInt64($0) } ?? 0
+        switch state.chain.received(sequence: sequence, previous: previous) {
+        case .ignore: return .nothing
+        case .restarted:
+            state.phase = .healing
+            return .heal
+        case .gap:
+            state.phase = .healing
+            state.held = [message]
+            return .heal
+        case .deliver: return take(message, sequence, storedAt: now, &state)
+        }
+    }
+
+    /// Gives the next message of the chain to everybody and keeps it for those who come back.
+    func take(_ message: BusMessage, _ sequence: UInt64, storedAt: Timestamp, _ state: inout State) -> Consequence {
+        if let removed = ChannelMessageReader.historyRemoval(message) {
+            state.recent.forgetAll(upTo: removed)
+            return .nothing
+        }
+        guard
+            let read = ChannelMessageReader.message(
+                message, sequence: sequence, storedAt: storedAt, generation: state.generation)
+        else { return .countInvalid }
+        state.recent.append(read)
+        deliver(.message(read, on: name), state)
+        return .nothing
+    }
+
+    func deliver(_ delivery: ChannelDelivery, _ state: borrowing State) {
+        for shard in state.shards { shard.receive(delivery) }
+    }
+
+    /// Gives something that is no message of the stream, such as a change of presence, to those who are here.
+    func deliver(_ delivery: ChannelDelivery) {
+        state.withLock { deliver(delivery, $0) }
+    }
+}
