@@ -14,7 +14,7 @@ extension EndToEndTests {
             "what the page shows", .timeLimit(.minutes(3)),
             arguments: ["chat", "notification", "alert", "rows", "task", "upload", "events", "sign_in"])
         func page(scenario: String) async throws {
-            try await ApusSystem.run(ApusProgram.services, Self.configuration) { system in
+            try await ApusSystem.run(configuration: Self.configuration) { system in
                 try Self.writeSample(system.folder.appending(path: "sample.csv"))
                 try await system.runScenario(scenario, folder: "Browser")
             }

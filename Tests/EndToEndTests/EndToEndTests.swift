@@ -54,7 +54,7 @@ extension EndToEndTests {
 
         @Test("the server API is Centrifugo's, and holds on every gateway", .timeLimit(.minutes(3)))
         func serverAPI() async throws {
-            try await ApusSystem.run([.gateway, .secondGateway]) { try await $0.runScenario("server_api") }
+            try await ApusSystem.run([.gateway], gateways: 2) { try await $0.runScenario("server_api") }
         }
 
         @Test("tokens and hooks let in, renew, refuse and end", .timeLimit(.minutes(3)))
@@ -67,7 +67,7 @@ extension EndToEndTests {
                     - { name: door, subscribe: hook, publish: hook, history: { size: 100, ttl: 1h } }
                     - { name: dead, subscribe: hook, publish: hook }
                 """
-            try await ApusSystem.run([.gateway, .secondGateway], configuration) {
+            try await ApusSystem.run([.gateway], gateways: 2, configuration: configuration) {
                 try await $0.runScenario("permission")
             }
         }
@@ -85,6 +85,17 @@ extension EndToEndTests {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("recovery") }
         }
 
+        @Test(
+            "three gateways and NATS are killed at random, and each client's record is the log's",
+            .timeLimit(.minutes(4)))
+        func continuity() async throws {
+            let configuration = SystemConfiguration(
+                gateway: "  namespaces: [{ name: short, subscribe: authenticated, history: { size: 5, ttl: 1h } }]")
+            try await ApusSystem.run([.gateway], gateways: 3, configuration: configuration) {
+                try await $0.runScenario("continuity")
+            }
+        }
+
         @Test("services killed and started in any order lose nothing", .timeLimit(.minutes(6)))
         func restarts() async throws {
             try await ApusSystem.run { try await $0.runScenario("restarts") }
@@ -97,7 +108,9 @@ extension EndToEndTests {
                   presence: { lease: 3s, linger: 2s }
                   drain: { rate: 20 }
                 """
-            try await ApusSystem.run([.gateway, .secondGateway], configuration) { try await $0.runScenario("presence") }
+            try await ApusSystem.run([.gateway], gateways: 2, configuration: configuration) {
+                try await $0.runScenario("presence")
+            }
         }
 
         @Test("malformed input is answered, counted and kept, and stops nothing", .timeLimit(.minutes(3)))

@@ -10,7 +10,7 @@ extension EndToEndTests {
         func drain(signal: String) async throws {
             try await ApusSystem.run { system in
                 for service in ApusProgram.services {
-                    let exit = try await system.end(service, signal == "SIGTERM" ? SIGTERM : SIGINT)
+                    let exit = try await system.end(ApusInstance(service), signal == "SIGTERM" ? SIGTERM : SIGINT)
                     #expect(exit == .status(0), "\(service.rawValue)")
                 }
             }

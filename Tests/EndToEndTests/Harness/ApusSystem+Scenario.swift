@@ -29,17 +29,18 @@ extension ApusSystem {
 
     private var environment: [String: String] {
         var environment = [
-            "APUS_TEST_NATS": nats.url, "APUS_TEST_GATEWAY": gatewayAddress(.gateway),
+            "APUS_TEST_NATS": nats.url, "APUS_TEST_GATEWAY": gatewayAddress,
             "APUS_TEST_SECRET": configuration.tokenSecret, "APUS_TEST_API_KEY": configuration.apiKey,
             "APUS_TEST_DATABASE": database.path, "APUS_TEST_FOLDER": folder.path,
             "APUS_TEST_COMMAND": ApusProgram.commandLine.url.path,
             "PYTHONPATH": projectFolder.appending(path: "Tests/EndToEndTests/Scenarios").path,
             "PYTHONDONTWRITEBYTECODE": "1",
         ]
-        // There if the test started a second one.
-        environment["APUS_TEST_GATEWAY2"] = gatewayAddress(.secondGateway)
-        for service in ApusProgram.controllable {
-            environment["APUS_TEST_ADMIN_\(service.shortName.uppercased())"] = adminAddress(service)
+        for service in instances {
+            environment["APUS_TEST_ADMIN_\(service.name.uppercased())"] = adminAddress(service)
+            if service.program == .gateway {
+                environment["APUS_TEST_\(service.name.uppercased())"] = gatewayAddress(service)
+            }
         }
         return environment
     }
@@ -64,7 +65,7 @@ extension ApusSystem {
         }
     }
 
-    /// `kill|terminate|start|ready NAME`; returns what there is to say: how it ended, or where its admin routes are.
+    /// `kill|terminate|start|ready|freeze|thaw NAME`; returns what there is to say: how it ended, or where its admin routes are.
     private func control(_ request: String) async throws -> String {
         let words = request.split(separator: " ").map(String.init)
         guard words.count == 2 else { throw ScenarioFailure("cannot do '\(request)'") }
@@ -72,16 +73,18 @@ extension ApusSystem {
             switch words[0] {
             case "kill": await nats.kill()
             case "start": try await nats.restart()
+            case "freeze": await nats.suspend()
+            case "thaw": nats.resume()
             default: throw ScenarioFailure("cannot \(words[0]) nats")
             }
             return ""
         }
-        guard let service = ApusProgram.controllable.first(where: { $0.shortName == words[1] }) else {
-            throw ScenarioFailure("no service \(words[1])")
-        }
+        guard let service = ApusInstance(named: words[1]) else { throw ScenarioFailure("no service \(words[1])") }
         switch words[0] {
         case "kill": return try await end(service, SIGKILL).description
         case "terminate": return try await end(service, SIGTERM).description
+        case "freeze": try signal(service, SIGSTOP)
+        case "thaw": try signal(service, SIGCONT)
         case "start":
             try await start(service)
             return adminAddress(service)
@@ -90,5 +93,6 @@ extension ApusSystem {
             return adminAddress(service)
         default: throw ScenarioFailure("cannot \(words[0]) a service")
         }
+        return ""
     }
 }

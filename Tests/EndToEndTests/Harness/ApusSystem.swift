@@ -12,9 +12,9 @@ final class ApusSystem: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        var services: [ApusProgram: RunningService] = [:]
+        var services: [ApusInstance: RunningService] = [:]
         /// Where each gateway was first, so that its clients find it again.
-        var gatewayAddresses: [ApusProgram: String] = [:]
+        var gatewayAddresses: [ApusInstance: String] = [:]
         /// All processes, also those that ended, for their logs.
         var history: [ProgramProcess] = []
     }
@@ -31,10 +31,15 @@ final class ApusSystem: Sendable {
     }
 
     /// Starts a system, runs `body`, and takes everything down. If `body` throws, the logs are printed.
+    /// - Parameter gateways: how many, if there is one at all; the second is `gateway2`.
     static func run(
-        _ services: [ApusProgram] = ApusProgram.services, _ configuration: SystemConfiguration = SystemConfiguration(),
-        _ body: (ApusSystem) async throws -> Void
+        _ programs: [ApusProgram] = ApusProgram.services, gateways: Int = 1,
+        configuration: SystemConfiguration = SystemConfiguration(), _ body: (ApusSystem) async throws -> Void
     ) async throws {
+        var services = programs.map { ApusInstance($0) }
+        if programs.contains(.gateway), gateways > 1 {
+            services += (2...gateways).map { ApusInstance(.gateway, number: $0) }
+        }
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let nats = try await NATSServerProcess.start()
@@ -55,26 +60,31 @@ final class ApusSystem: Sendable {
 
     var configurationFile: URL { folder.appending(path: "apus.yaml") }
     var database: URL { folder.appending(path: configuration.database) }
-    func gatewayAddress(_ gateway: ApusProgram) -> String { state.withLock { $0.gatewayAddresses[gateway] ?? "" } }
-    func adminAddress(_ service: ApusProgram) -> String {
+    var gatewayAddress: String { gatewayAddress(ApusInstance(.gateway)) }
+    func gatewayAddress(_ gateway: ApusInstance) -> String { state.withLock { $0.gatewayAddresses[gateway] ?? "" } }
+    func adminAddress(_ service: ApusInstance) -> String {
         state.withLock { $0.services[service]?.adminAddress ?? "" }
     }
+    /// All that run now.
+    var instances: [ApusInstance] { state.withLock { Array($0.services.keys) } }
 
     // MARK: Processes
 
     /// Starts a service and returns when it has said where it listens. A gateway comes back where it was.
-    func start(_ service: ApusProgram) async throws {
+    func start(_ service: ApusInstance) async throws {
         var arguments = [
             "--config", configurationFile.path, "--nats-url", nats.url, "--admin-listen", "127.0.0.1:0",
         ]
-        if service.isGateway {
+        if service.program == .gateway {
             arguments += ["--gateway-listen", state.withLock { $0.gatewayAddresses[service] } ?? "127.0.0.1:0"]
         }
-        let process = try ProgramProcess(service.url, arguments, folder: folder)
+        let process = try ProgramProcess(service.program.url, arguments, folder: folder, name: service.name)
         state.withLock { $0.history.append(process) }
         let (admin, _) = try await process.waitForLine { Self.value(of: "admin", in: $0) }
         var gateway: String?
-        if service.isGateway { gateway = try await process.waitForLine { Self.value(of: "listen", in: $0) }.found }
+        if service.program == .gateway {
+            gateway = try await process.waitForLine { Self.value(of: "listen", in: $0) }.found
+        }
         state.withLock { state in
             state.services[service] = RunningService(process: process, adminAddress: admin)
             if let gateway { state.gatewayAddresses[service] = gateway }
@@ -83,21 +93,29 @@ final class ApusSystem: Sendable {
 
     /// Ends a process by `signal` and returns how it ended.
     @discardableResult
-    func end(_ service: ApusProgram, _ signal: Int32) async throws -> ProgramExit {
+    func end(_ service: ApusInstance, _ signal: Int32) async throws -> ProgramExit {
         guard let process = state.withLock({ $0.services.removeValue(forKey: service) })?.process else {
-            throw ScenarioFailure("\(service.rawValue) does not run")
+            throw ScenarioFailure("\(service.name) does not run")
         }
         process.signal(signal)
         return try await process.waitForExit()
     }
 
+    /// Stops a process for a while (SIGSTOP), or lets it go on (SIGCONT).
+    func signal(_ service: ApusInstance, _ number: Int32) throws {
+        guard let process = state.withLock({ $0.services[service] })?.process else {
+            throw ScenarioFailure("\(service.name) does not run")
+        }
+        process.signal(number)
+    }
+
     /// Waits until `GET /ready` of a service answers 200.
-    func waitUntilReady(_ service: ApusProgram) async throws {
+    func waitUntilReady(_ service: ApusInstance) async throws {
         let url = "http://\(adminAddress(service))/ready"
         var last = ""
         for _ in 0..<600 {
             guard state.withLock({ $0.services[service]?.process.isRunning }) == true else {
-                throw ScenarioFailure("\(service.rawValue) ended before it was ready")
+                throw ScenarioFailure("\(service.name) ended before it was ready")
             }
             if let (status, body) = try? await Self.get(url) {
                 if status == 200 { return }
@@ -105,7 +123,7 @@ final class ApusSystem: Sendable {
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw ScenarioFailure("\(service.rawValue) is not ready after 30 s: \(last)")
+        throw ScenarioFailure("\(service.name) is not ready after 30 s: \(last)")
     }
 
     static func get(_ url: String) async throws -> (status: Int, body: String) {

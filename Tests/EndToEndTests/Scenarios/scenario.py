@@ -23,6 +23,8 @@ NATS = os.environ.get("APUS_TEST_NATS", "")
 GATEWAY = os.environ.get("APUS_TEST_GATEWAY", "")
 #: Of the second one, where the test started it.
 GATEWAY2 = os.environ.get("APUS_TEST_GATEWAY2", "")
+#: All of them, where a scenario runs with several.
+GATEWAYS = [GATEWAY] + [os.environ[name] for name in (f"APUS_TEST_GATEWAY{number}" for number in range(2, 10)) if name in os.environ]
 SECRET = os.environ.get("APUS_TEST_SECRET", "")
 API_KEY = os.environ.get("APUS_TEST_API_KEY", "")
 DATABASE = os.environ.get("APUS_TEST_DATABASE", "")
