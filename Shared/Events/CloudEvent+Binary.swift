@@ -24,7 +24,7 @@ extension CloudEvent {
                 attributes[attribute] = decoded
             }
         }
-        if let mediaType = contentType?.prefix(while: { $0 != ";" }).lowercased().filter({ $0 != " " }) {
+        if let mediaType = contentType.map({ CloudEvent.name(ofMediaType: $0) }) {
             if mediaType == Self.structuredMediaType {
                 try self.init(structured: payload)
                 return

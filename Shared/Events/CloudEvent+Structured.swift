@@ -5,6 +5,11 @@ extension CloudEvent {
     /// The `Content-Type` of structured mode.
     public static let structuredMediaType = "application/cloudevents+json"
 
+    /// Whether a message with this `Content-Type` is an event in structured mode.
+    public static func isStructured(contentType: String?) -> Bool {
+        contentType.map { name(ofMediaType: $0) } == structuredMediaType
+    }
+
     /// Reads the JSON object that holds attributes and data.
     public init(structured payload: [UInt8]) throws(CloudEventError) {
         let root: JSONValue

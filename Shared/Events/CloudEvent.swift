@@ -39,8 +39,13 @@ public struct CloudEvent: Sendable, Equatable {
     /// Whether the data is JSON, by its media type.
     public var hasJSONData: Bool { dataContentType.map(CloudEvent.isJSON) ?? true }
 
+    /// A media type without its parameters, in lower case.
+    static func name(ofMediaType mediaType: String) -> String {
+        mediaType.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+    }
+
     static func isJSON(_ mediaType: String) -> Bool {
-        let name = mediaType.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+        let name = name(ofMediaType: mediaType)
         return name == "application/json" || name == "text/json" || name.hasSuffix("+json")
     }
 }

@@ -33,7 +33,7 @@ public struct IncomingEvent: Sendable, Equatable {
             let isBare = cloudEvent?.data.isEmpty == true
             data = isBare ? [:] : try JSONValue(parsing: cloudEvent?.data ?? payload)
         } catch {
-            throw IncomingEventError("the event's data must be JSON: \(error)")
+            throw IncomingEventError(payload.isEmpty ? "the event is empty" : "the event's data must be JSON: \(error)")
         }
         guard case .object(let fields) = data else {
             throw IncomingEventError("the event's data must be an object, not \(data.kindDescription)")

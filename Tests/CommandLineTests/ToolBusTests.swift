@@ -110,6 +110,17 @@ struct ToolBusTests {
             #expect(message.headers["ce-type"] == "order.status_changed")
             #expect(message.headers["ce-id"] == "o-1")
             #expect(String(decoding: message.payload, as: UTF8.self) == #"{"user_id":"42"}"#)
+            let incoming = try IncomingEvent(
+                headers: message.headers, payload: message.payload, subjectType: "order.status_changed")
+            #expect(incoming.id == "o-1")
+            #expect(incoming.time != nil)
+
+            // What no service could read is refused here, where its sender sees it.
+            for arguments in [["event", "x", "[1]"], ["event", "x", "{}", "--source", "no reference"]] {
+                let refused = try await server.tool(arguments)
+                #expect(refused.status == 64)
+                #expect(refused.errors.contains("must be"), "\(refused.errors)")
+            }
         }
     }
 

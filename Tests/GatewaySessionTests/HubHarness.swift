@@ -40,6 +40,14 @@ final class RecordingReceiver: ChannelReceiver {
         }
     }
 
+    /// What clients got: the event's name and the payload.
+    var publications: [String] {
+        state.withLock { $0.deliveries }.compactMap {
+            guard case .message(let message, _) = $0 else { return nil }
+            return "\(message.publication.event) \(String(decoding: message.publication.payload, as: UTF8.self))"
+        }
+    }
+
     var interruptions: Int {
         state.withLock { $0.deliveries }.count { if case .interrupted = $0 { true } else { false } }
     }

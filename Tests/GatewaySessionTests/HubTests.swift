@@ -139,6 +139,42 @@ import Testing
         }
     }
 
+    @Test("clients get a CloudEvent's data, in either mode, live and from the history")
+    func cloudEvents() async throws {
+        try await withHub { hub in
+            let receiver = RecordingReceiver()
+            let channel = try await hub.attach(lobby, receiver)
+            func publish(_ text: String, _ headers: BusHeaders) async throws {
+                try await bus.append(
+                    BusMessage(subject: subjects.channel(lobby), headers: headers, payload: Array(text.utf8)))
+            }
+            let structured: BusHeaders = ["Content-Type": "Application/CloudEvents+JSON; charset=utf-8"]
+            let attributes = #""specversion":"1.0","id":"1","source":"/s","type":"t""#
+            try await publish(#"{\#(attributes),"data":{"n":1}}"#, structured)
+            var named = structured
+            named[HeaderName.event] = "chat"
+            try await publish("{\(attributes),\n\"data\":2}", named)
+            try await publish(#"{"n":3}"#, ["ce-id": "1", "ce-type": "t", "ce-source": "/s", "ce-specversion": "1.0"])
+            try await publish("{\(attributes)}", structured)
+            // No CloudEvents, though they say so: nobody gets them.
+            try await publish(#"{"id":"1","data":{}}"#, structured)
+            try await publish(#"{\#(attributes),"data_base64":"AP8="}"#, structured)
+            try await publish("not JSON", structured)
+            try await publish(#"{"n":4}"#, ["Content-Type": "application/json"])
+            let all = [
+                #"message {"n":1}"#, "chat 2", #"message {"n":3}"#, "message null", #"message {"n":4}"#,
+            ]
+            await receiver.wait(for: 5)
+            #expect(receiver.publications == all)
+            let recovery = try await hub.recover(
+                channel, from: StreamPosition(epoch: channel.position.epoch, offset: 3))
+            #expect(
+                recovery.messages.map { String(decoding: $0.publication.payload, as: UTF8.self) } == [
+                    "null", #"{"n":4}"#,
+                ])
+        }
+    }
+
     @Test("a channel that nobody wants ends after a while, and begins anew for the next")
     func lingers() async throws {
         try await withHub { hub in

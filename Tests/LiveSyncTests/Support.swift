@@ -110,7 +110,16 @@ final class Harness: Sendable {
         while true {
             let page = try await bus.messages(in: stream, subject: subject, after: after, limit: 500)
             guard let last = page.last else { return changes }
-            changes += try page.map { try RowChange(json: JSONValue(parsing: $0.message.payload)) }
+            changes += try page.map { stored in
+                let change = try RowChange(json: JSONValue(parsing: stored.message.payload))
+                // Each is a CloudEvent, named as the stream knows it.
+                let event = try #require(
+                    try CloudEvent(headers: stored.message.headers, payload: stored.message.payload))
+                #expect(event.type == "change" && event.source == "apus/livesync")
+                #expect(event.id == stored.message.headers[HeaderName.messageID])
+                #expect(event.time == change.commitTime)
+                return change
+            }
             after = last.sequence
         }
     }

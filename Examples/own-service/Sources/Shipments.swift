@@ -44,7 +44,11 @@ struct Shipments: Service {
                 try await consumer.fetch(64, wait: .seconds(5))
             }
             for delivery in deliveries {
-                let order = try? JSONValue(parsing: delivery.message.payload)
+                // Plain JSON or a CloudEvent in either mode.
+                let order = try? IncomingEvent(
+                    headers: delivery.message.headers, payload: delivery.message.payload,
+                    subjectType: "order.status_changed"
+                ).event.fields
                 if order?["status"]?.stringValue == "shipped", let id = order?["order_id"] {
                     try await context.untilAvailable("the channel") {
                         // The same id for the same event: told again after a crash, it is stored once.

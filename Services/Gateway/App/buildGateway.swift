@@ -160,7 +160,10 @@ private func edgeServices(
             try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }
         },
         issueToken: issueToken,
-        appendEvent: { type, data in
-            _ = try await bus.append(BusMessage(subject: subjects.event(type), payload: data.serialized()))
+        appendEvent: { event, isRepeatable in
+            var message = BusMessage(subject: subjects.event(event.type), payload: event.data)
+            message.headers.describe(event)
+            if isRepeatable { message.headers[HeaderName.messageID] = event.id }
+            _ = try await bus.append(message)
         })
 }

@@ -85,12 +85,12 @@ package actor ChangePublisher {
         let origin = PublicationLedger.Origin(database: database, sequence: recorded.sequence)
         var bytes = maximumBytes
         while true {
-            let payload: [UInt8]
+            let message: BusMessage
             switch encode(recorded, maximumBytes: bytes) {
-            case .change(_, let encoded): payload = encoded
+            case .change(let change, let payload): message = try self.message(change, payload, origin, recorded.table)
             case .unusable(let reason): return try await bury(recorded, reason: reason)
             }
-            if try await retrying({ try await self.append(payload, origin, table: recorded.table) }) {
+            if try await retrying({ try await self.append(message, origin, table: recorded.table) }) {
                 Counter(label: "apus_livesync_changes_total", dimensions: [("source", schema)]).increment()
                 return
             }
@@ -106,11 +106,22 @@ package actor ChangePublisher {
         ChangeEncoding.encode(recorded, schema: schema, maximumBytes: maximumBytes ?? self.maximumBytes)
     }
 
+    private func message(
+        _ change: RowChange, _ payload: [UInt8], _ origin: PublicationLedger.Origin, _ table: String
+    ) throws -> BusMessage {
+        var message = BusMessage(
+            subject: subjects.channel(try channel(of: table)),
+            headers: [HeaderName.event: RowChange.eventName, HeaderName.messageID: origin.messageID], payload: payload)
+        message.headers.describe(
+            CloudEvent(
+                id: origin.messageID, source: "apus/livesync", type: RowChange.eventName, time: change.commitTime))
+        return message
+    }
+
     /// - Returns: false if the payload is too large.
     private func append(
-        _ payload: [UInt8], _ origin: PublicationLedger.Origin, table: String
+        _ message: BusMessage, _ origin: PublicationLedger.Origin, table: String
     ) async throws -> Bool {
-        let channel = try channel(of: table)
         while true {
             let ledger: PublicationLedger
             if let known = ledgers[table] { ledger = known } else { ledger = try await lookUp(table) }
@@ -120,10 +131,6 @@ package actor ChangePublisher {
             }
             // Until the outcome is known there is no knowing what the stream holds.
             ledgers[table] = nil
-            let message = BusMessage(
-                subject: subjects.channel(channel),
-                headers: [HeaderName.event: RowChange.eventName, HeaderName.messageID: origin.messageID],
-                payload: payload)
             do throws(BusError) {
                 let receipt = try await bus.append(message, expecting: .onSubject(ledger.lastOnSubject))
                 if receipt.isDuplicate { continue }

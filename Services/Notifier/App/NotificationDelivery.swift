@@ -21,6 +21,11 @@ package struct NotificationDelivery: Sendable {
         publisher = ChannelPublisher(bus: bus, subjects: subjects)
     }
 
+    /// The name of the event on the channels, and the type of the CloudEvent.
+    package static let event = "notification"
+    /// Where the notifier's events come from, as CloudEvents put it.
+    package static let source = "apus/notifier"
+
     package enum Outcome: Sendable, Equatable {
         case published
         /// It was there before; nothing was published.
@@ -48,8 +53,12 @@ package struct NotificationDelivery: Sendable {
             json = json.merging(stored.summary)
         }
         if mayBePublished, try await isPublished(notice) { return .duplicate }
+        var headers = headers
+        headers.describe(
+            CloudEvent(
+                id: notice.notification.id, source: Self.source, type: Self.event, time: notice.notification.createdAt))
         try await publisher.publish(
-            JSONValue.object(json).serialized(), on: notice.channel, event: "notification",
+            JSONValue.object(json).serialized(), on: notice.channel, event: Self.event,
             messageID: notice.notification.id, headers: headers)
         return .published
     }

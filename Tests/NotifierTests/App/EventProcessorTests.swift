@@ -73,16 +73,20 @@ import Testing
     @Test(
         "what is no event goes to the dead letters with the reason, and the next one is handled",
         arguments: [
-            ("{", [:], "not JSON: unexpected end (at byte 1)"),
+            ("{", [:], "the event's data must be JSON: unexpected end (at byte 1)"),
             ("", [:], "the event is empty"),
-            ("[1]", [:], "the event is an array, not an object"),
+            ("[1]", [:], "the event's data must be an object, not an array"),
             (
                 #"{"id":"1"}"#, ["Content-Type": "application/cloudevents+json"],
-                "a CloudEvent has the strings id and source"
+                "the CloudEvents attribute type is missing"
             ),
             (
-                #"{"id":"1","source":"s","data":3}"#, ["Content-Type": "application/cloudevents+json"],
-                "the event's data is a number, not an object"
+                #"{"id":"1","source":"s","type":"t","data":3}"#, ["Content-Type": "application/cloudevents+json"],
+                "the event's data must be an object, not a number"
+            ),
+            (
+                #"{"order_id":1}"#, ["ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-specversion": "0.3"],
+                "the CloudEvents attribute specversion must be 1.0"
             ),
             (
                 #"{"order_id":1,"status":"x"}"#, [:],
@@ -102,6 +106,31 @@ import Testing
         #expect(letters.first?.headers[HeaderName.originalSubject] == "apus.event.order.status_changed")
         #expect(try await harness.notifications(on: "user:42").count == 1)
         #expect(try await harness.handle(parts).isEmpty)
+    }
+
+    @Test("what the notifier tells is a CloudEvent, whose id stays when the same is told again")
+    func emitsCloudEvents() async throws {
+        let harness = try await NotifierHarness()
+        let parts = try await harness.parts()
+        try await harness.publish("order.status_changed", Self.order)
+        try await harness.publish("inventory.changed", inventory(3, version: 1))
+        // The answer to the notification's publish is lost: the event comes again.
+        harness.bus.inject(.answerIsLost, into: .append)
+        try await harness.handle(parts)
+        harness.passAcknowledgementWait()
+        try await harness.handle(parts)
+        for channel in ["user:42", "admin:inventory-alerts"] {
+            let messages = try await harness.messages(on: channel)
+            #expect(messages.count == 1)
+            let message = try #require(messages.first)
+            let event = try #require(try CloudEvent(headers: message.headers, payload: message.payload))
+            #expect(event.type == "notification")
+            #expect(event.source == "apus/notifier")
+            let json = try JSONValue(parsing: event.data)
+            #expect(json["id"] == .string(event.id))
+            #expect(json["created_at"] == event.time.map { .string($0.description) })
+            #expect(message.headers["ce-specversion"] == "1.0")
+        }
     }
 
     @Test("an event that no rule is about is acknowledged, and is no dead letter")

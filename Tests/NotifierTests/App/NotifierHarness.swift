@@ -60,14 +60,19 @@ struct NotifierHarness {
 
     /// The payloads of the notifications on a channel, oldest first.
     func notifications(on channel: String, event: String = "notification") async throws -> [JSONValue] {
+        try await messages(on: channel).filter { $0.headers[HeaderName.event] == event }
+            .map { try JSONValue(parsing: $0.payload) }
+    }
+
+    /// Everything on a channel, oldest first.
+    func messages(on channel: String) async throws -> [BusMessage] {
         let name = try ChannelName(channel)
-        do {
+        do throws(BusError) {
             return try await bus.messages(
                 in: subjects.historyStream(namespace: name.namespace), subject: subjects.channel(name), after: 0,
                 limit: 1000
-            ).filter { $0.message.headers[HeaderName.event] == event }
-                .map { try JSONValue(parsing: $0.message.payload) }
-        } catch let error as BusError where error.code == .notFound {
+            ).map(\.message)
+        } catch  where error.code == .notFound {
             return []
         }
     }

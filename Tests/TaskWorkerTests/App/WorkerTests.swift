@@ -32,6 +32,27 @@ import Testing
         }
     }
 
+    @Test("each change is a CloudEvent, the same one on the task's channel and its user's")
+    func cloudEvents() async throws {
+        let bench = WorkerBench()
+        try await bench.withWorker([noop]) { _ in
+            let following = try bench.follow()
+            let id = try await bench.submit(TaskRequest(name: "apus.noop", user: "42"))
+            try await following.wait(for: .completed, of: id)
+            func events(_ channel: ChannelName) async throws -> [CloudEvent] {
+                try await bench.bus.messages(
+                    in: bench.subjects.historyStream(namespace: channel.namespace),
+                    subject: bench.subjects.channel(channel), after: 0, limit: 100
+                ).map { try #require(try CloudEvent(headers: $0.message.headers, payload: $0.message.payload)) }
+            }
+            let told = try await events(id.channel)
+            #expect(told == (try await events(try ChannelName("user:42"))))
+            #expect(Set(told.map(\.id)).count == following.seen.count)
+            #expect(told.allSatisfy { $0.type == "task_status" && $0.source == "apus/worker" })
+            #expect(told.map(\.time) == following.seen.map(\.updatedAt))
+        }
+    }
+
     @Test("a task that any client publishes works the same, its id derived when it has none")
     func publishedDirectly() async throws {
         let bench = WorkerBench()

@@ -107,10 +107,11 @@ struct ChannelReader: Sendable {
     private func message(
         _ message: BusMessage, of channel: ChannelName, _ time: Timestamp, _ offset: UInt64?, _ number: Int
     ) -> Message {
-        Message(
+        let data = message.data ?? message.payload
+        return Message(
             channel: channel, event: message.headers[HeaderName.event] ?? "message",
             id: message.headers[HeaderName.messageID], time: time, offset: offset,
-            data: try? JSONValue(parsing: message.payload), text: String(decoding: message.payload, as: UTF8.self),
+            data: try? JSONValue(parsing: data), text: String(decoding: data, as: UTF8.self),
             number: number)
     }
 }

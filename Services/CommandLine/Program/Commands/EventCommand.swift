@@ -49,15 +49,22 @@ struct EventCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
-            let payload = try await JSONArgument.read(json)
-            let id = id ?? UUID().uuidString.lowercased()
+            let event = CloudEvent(
+                id: id ?? UUID().uuidString.lowercased(), source: source, type: type, time: .now,
+                dataContentType: "application/json", data: try await JSONArgument.read(json))
+            do throws(IncomingEventError) {
+                _ = try IncomingEvent(headers: event.binaryHeaders, payload: event.data, subjectType: type)
+            } catch {
+                // No service could read it: better told here than found among the dead letters.
+                throw Failure(error.description, exit: .usage)
+            }
             let receipt = try await BusSession.run(options) { session in
-                try session.checkSize(payload)
-                return try await append(payload, id: id, session)
+                try session.checkSize(event.data)
+                return try await append(event, session)
             }
             if output.isJSON {
                 Console.standard.line([
-                    "type": .string(type), "id": .string(id), "stream": .string(receipt.stream),
+                    "type": .string(type), "id": .string(event.id), "stream": .string(receipt.stream),
                     "sequence": .integer(Int64(clamping: receipt.sequence)), "duplicate": .bool(receipt.isDuplicate),
                 ])
             } else if receipt.isDuplicate {
@@ -69,15 +76,11 @@ struct EventCommand: AsyncParsableCommand {
         }
     }
 
-    private func append(_ payload: [UInt8], id: String, _ session: BusSession) async throws -> AppendReceipt {
-        var message = BusMessage(subject: session.subjects.event(type), payload: payload)
-        message.headers[HeaderName.messageID] = id
-        message.headers["ce-specversion"] = "1.0"
-        message.headers["ce-id"] = id
-        message.headers["ce-source"] = source
-        message.headers["ce-type"] = type
-        message.headers["ce-time"] = Timestamp.now.description
-        message.headers["Content-Type"] = "application/json"
+    private func append(_ event: CloudEvent, _ session: BusSession) async throws -> AppendReceipt {
+        var message = BusMessage(subject: session.subjects.event(type), payload: event.data)
+        message.headers[HeaderName.messageID] = event.id
+        message.headers["Content-Type"] = event.dataContentType
+        message.headers.describe(event)
         var receipt: AppendReceipt?
         try await session.retrying("the event to be stored") {
             // The notifier may never have run here: the event must not be lost for that.

@@ -1,7 +1,6 @@
 package import Events
 package import GatewaySession
 package import Identity
-package import JSON
 
 /// What the edge's HTTP routes ask of the rest of the gateway.
 package struct EdgeServices: Sendable {
@@ -17,8 +16,9 @@ package struct EdgeServices: Sendable {
     package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
     /// Makes a token; nil when the gateway has no secret to sign with.
     package var issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?
-    /// Appends a business event and returns when it is stored.
-    package var appendEvent: @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
+    /// Appends a business event and returns when it is stored. With `isRepeatable`, the same id within the stream's
+    /// duplicate window is stored once.
+    package var appendEvent: @Sendable (_ event: CloudEvent, _ isRepeatable: Bool) async throws -> Void
 
     package init(
         backend: ChannelBackend, hub: Hub, presence: PresenceService, control: ControlService, policy: ChannelPolicy,
@@ -26,7 +26,7 @@ package struct EdgeServices: Sendable {
         node: String, version: String, allowsAnonymous: Bool,
         verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
         issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?,
-        appendEvent: @escaping @Sendable (_ type: String, _ data: JSONValue) async throws -> Void
+        appendEvent: @escaping @Sendable (_ event: CloudEvent, _ isRepeatable: Bool) async throws -> Void
     ) {
         self.backend = backend
         self.hub = hub

@@ -5,11 +5,12 @@ internal import JSON
 
 /// Turns a message of the bus into what clients get.
 enum ChannelMessageReader {
-    /// - Returns: nil if the payload is not one JSON text.
+    /// - Returns: nil if the payload is not one JSON text, or says that it is a CloudEvent and is none with such data.
     static func message(
         _ message: BusMessage, sequence: UInt64?, storedAt: Timestamp, generation: UInt32
     ) -> ChannelMessage? {
-        guard let payload = JSONText.singleLine(message.payload) else { return nil }
+        // A CloudEvent's type is no name for clients: that is the header's to give.
+        guard let payload = message.data.flatMap(JSONText.singleLine) else { return nil }
         guard !message.headers.isEmpty else {
             return ChannelMessage(
                 publication: Publication(payload: payload, offset: sequence), storedAt: storedAt,

@@ -90,9 +90,12 @@ package struct NotificationCalls: Sendable {
         guard let channel = try? ChannelName(namespace: "user", name: user) else { return }
         let payload = JSONValue.object(news).serialized()
         let messageID = StableID.derive(event, user, String(revision))
+        var headers = BusHeaders()
+        headers.describe(CloudEvent(id: messageID, source: NotificationDelivery.source, type: event, time: clock.now))
         for attempt in 1...3 {
             do {
-                return try await publisher.publish(payload, on: channel, event: event, messageID: messageID)
+                return try await publisher.publish(
+                    payload, on: channel, event: event, messageID: messageID, headers: headers)
             } catch {
                 guard attempt == 3 || !error.isRetryable else { continue }
                 logger.warning("change of an inbox not published", metadata: ["error": "\(error)"])

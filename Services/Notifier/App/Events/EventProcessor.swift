@@ -7,8 +7,8 @@ internal import ServiceLifecycle
 /// Takes events from the stream, does what the rules decide, and only then acknowledges.
 ///
 /// An event is delivered at least once and each step can be done again without a second effect, so that a process may
-/// die anywhere. Events of one user or one alert are handled in the order of the stream, others at the same time. An
-/// event that cannot be handled goes to the dead letters with the reason, and stops nothing.
+/// die anywhere. Events of one user or one alert are handled in the order of the stream, others at the same time; one that
+/// had to be put off, since the bus was away, comes after those that followed it. An event that cannot be handled goes to the dead letters with the reason, and stops nothing.
 package struct EventProcessor: Service {
     let bus: any EventBus
     let subjects: Subjects
@@ -96,7 +96,7 @@ package struct EventProcessor: Service {
             ticket.problems = ["not handled in \(delivery.attempt - 1) deliveries"]
             return ticket
         }
-        do throws(EventReader.Malformed) {
+        do throws(IncomingEventError) {
             let decision = rules.decide(try EventReader(subjects: subjects).read(delivery))
             ticket.isMatched = decision.isMatched
             ticket.problems = decision.failures.map(\.description)

@@ -21,13 +21,20 @@ struct TaskAnnouncer: Sendable {
     /// Tells the user first, so that the version on the task's channel shows that both were told.
     func announce(_ status: TaskStatus) async throws(BusError) {
         let payload = status.json.serialized()
+        // One event, though it goes to two channels: whoever follows both knows it by its id.
+        var headers = BusHeaders()
+        headers.describe(
+            CloudEvent(
+                id: TaskAnnouncer.eventID(status), source: "apus/worker", type: TaskStatus.event,
+                time: status.updatedAt))
         if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user) {
             try await publisher.publish(
-                payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, "user"))
+                payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, "user"),
+                headers: headers)
         }
         try await publisher.publish(
             payload, on: status.id.channel, event: TaskStatus.event,
-            messageID: TaskAnnouncer.messageID(status, "task"))
+            messageID: TaskAnnouncer.messageID(status, "task"), headers: headers)
     }
 
     /// Tells a version that somebody else should have told, unless it is the newest on the task's channel.
@@ -47,6 +54,10 @@ struct TaskAnnouncer: Sendable {
     }
 
     private static func messageID(_ status: TaskStatus, _ target: String) -> String {
-        "\(status.id)/\(status.attempt)/\(status.sequence)/\(target)"
+        "\(eventID(status))/\(target)"
+    }
+
+    private static func eventID(_ status: TaskStatus) -> String {
+        "\(status.id)/\(status.attempt)/\(status.sequence)"
     }
 }

@@ -1,5 +1,6 @@
 internal import EventBus
 internal import Events
+internal import Foundation
 internal import GatewaySession
 internal import GatewayWire
 internal import JSON
@@ -25,12 +26,30 @@ extension ServerAPI {
     func event(_ parameters: APIParameters) async throws(ClientFailure) -> JSONValue {
         guard let type = try parameters.text("type") else { throw .badRequest("type is missing") }
         guard let data = parameters["data"] else { throw .badRequest("data is missing") }
+        let id = (parameters["id"] ?? parameters["idempotency_key"])
+            .flatMap { $0.stringValue ?? $0.integerValue.map(String.init) }
+        let event = CloudEvent(
+            id: id ?? UUID().uuidString.lowercased(), source: try parameters.text("source") ?? "apus/gateway",
+            type: type, time: services.clock.time(), data: data.serialized())
+        try ServerAPI.check(event)
         do {
-            try await services.appendEvent(type, data)
+            try await services.appendEvent(event, id != nil)
         } catch {
             throw .unavailable("the event could not be stored; try again")
         }
-        return [:]
+        return ["id": .string(event.id)]
+    }
+
+    /// Refuses here, where its sender sees it, what no service could read.
+    private static func check(_ event: CloudEvent) throws(ClientFailure) {
+        guard (try? ChannelName(namespace: ChannelName.defaultNamespace, name: event.type)) != nil else {
+            throw .badRequest("type has 1 to 200 bytes and no empty part between dots, as in order.status_changed")
+        }
+        do throws(IncomingEventError) {
+            _ = try IncomingEvent(headers: event.binaryHeaders, payload: event.data, subjectType: event.type)
+        } catch {
+            throw .badRequest(error.description)
+        }
     }
 
     func task(_ parameters: APIParameters) async throws(ClientFailure) -> JSONValue {
