@@ -6,7 +6,7 @@ internal import Synchronization
 /// new folder. It can be killed, stopped, frozen and started again on the same port and store.
 ///
 /// Stopped by ``stop()``, which also removes the folder, or when the last reference goes; only ever by its own process
-/// id. Safe to use from any task.
+/// id. It does not outlive the test's process either. Safe to use from any task.
 public final class NATSServerProcess: Sendable {
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
@@ -17,6 +17,8 @@ public final class NATSServerProcess: Sendable {
     public let port: Int
     /// Its configuration, store and log.
     public let folder: URL
+    /// The number of its process; nil while it is ended.
+    public var identifier: Int32? { process.withLock { $0?.processIdentifier } }
     private let executable: URL
     private let process: Mutex<Process?>
 
@@ -167,7 +169,7 @@ public final class NATSServerProcess: Sendable {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.runWithParent()
         return process
     }
 

@@ -57,9 +57,15 @@ struct ConsumerTests {
             try await bus.append(BusMessage(subject: "q.a"))
             let delivery = try #require(try await consumer.fetch(1, wait: .seconds(5)).first)
             // Three waits long, nobody else gets it.
+            var extended = ContinuousClock.now
             for _ in 0..<9 {
-                #expect(try await consumer.fetch(1, wait: .milliseconds(200)).isEmpty)
+                let others = try await consumer.fetch(1, wait: .milliseconds(200))
+                let again = ContinuousClock.now
                 try await delivery.extend()
+                // On a machine so busy that we came too late to extend it, somebody else may have it from now on.
+                guard ContinuousClock.now - extended < .milliseconds(600) else { return }
+                extended = again
+                #expect(others.isEmpty)
             }
             try await delivery.acknowledge()
             #expect(try await bus.streamState("Q").messages == 0)

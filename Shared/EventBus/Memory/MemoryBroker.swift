@@ -62,7 +62,7 @@ struct MemoryBroker {
     private var subscriptions: [UInt64: Subscription] = [:]
     private var literal: [String: [UInt64]] = [:]
     private var wild: [UInt64] = []
-    private var fetches: [FetchKey: [Fetch]] = [:]
+    private(set) var fetches: [FetchKey: [Fetch]] = [:]
     private var watchers: [UInt64: Watcher] = [:]
     private var lastID: UInt64 = 0
     private var turn = 0

@@ -97,6 +97,15 @@ extension MemoryBus {
     }
 }
 
+extension MemoryBus {
+    /// How many fetches of a consumer wait for messages now, for tests.
+    public func waitingFetches(stream: String, consumer: String) -> Int {
+        let key = MemoryBroker.FetchKey(stream: stream, consumer: consumer)
+        let count = try? server.perform { broker, _ throws(BusError) in broker.fetches[key]?.count ?? 0 }
+        return count ?? 0
+    }
+}
+
 /// One handle to a durable consumer.
 private struct MemoryBusConsumer: BusConsumer {
     let bus: MemoryBus

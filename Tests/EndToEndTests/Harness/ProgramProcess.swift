@@ -1,8 +1,9 @@
 import Foundation
+import TestKit
 
 /// A program that a test started: its output line by line, its exit, its signals.
 ///
-/// Both output streams are read as one, on a thread of their own, so that a chatty program never waits for the test.
+/// It ends with the test's process at the latest, even if that crashes. Both output streams are read as one, on a thread of their own, so that a chatty program never waits for the test.
 final class ProgramProcess: Sendable {
     let name: String
     let identifier: pid_t
@@ -39,7 +40,7 @@ final class ProgramProcess: Sendable {
                 ? .status(process.terminationStatus) : .signal(process.terminationStatus)
             record.change { $0.exit = exit }
         }
-        try process.run()
+        try process.runWithParent()
         identifier = process.processIdentifier
         let reading = output.fileHandleForReading
         Thread.detachNewThread { Self.read(reading, into: record) }
