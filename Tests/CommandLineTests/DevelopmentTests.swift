@@ -92,6 +92,13 @@ struct PortPlanTests {
         #expect(note.contains("4222") && note.contains("5000"))
         #expect(other?.url == "nats://127.0.0.1:5000")
         #expect(ServerPlan.decide(namedURL: nil, isFree: { _ in false }, freePort: { nil }) == nil)
+        #expect(
+            ServerPlan.decide(namedURL: nil, wanted: 4300, isFree: { $0 == 4300 }, freePort: { nil })
+                == .start(port: 4300, note: nil))
+        #expect(ServerPlan.decide(namedURL: nil, wanted: 4300, isFree: { _ in false }, freePort: { 5000 }) == nil)
+        #expect(
+            ServerPlan.decide(namedURL: nil, wanted: 0, isFree: { _ in true }, freePort: { 5000 })
+                == .start(port: 5000, note: nil))
     }
 
     @Test("the gateway's port must be free, and another is proposed when it is not")

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 extension EndToEndTests {
@@ -34,6 +35,53 @@ extension EndToEndTests {
             #expect(ready.status == 503, "\(ready.body)")
             process.signal(SIGTERM)
             #expect(try await process.waitForExit() == .status(0))
+        }
+
+        @Test(
+            "a server that refuses the password is told in the log with what to check, and tried until it takes it",
+            .timeLimit(.minutes(1)), arguments: ApusProgram.services)
+        func wrongPassword(service: ApusProgram) async throws {
+            let nats = try await NATSServerProcess.start(
+                configuration: "authorization { user: ann, password: other }")
+            let folder = try TemporaryFolder()
+            let file = try folder.write("apus.yaml", SystemConfiguration().yaml)
+            let process = try ProgramProcess(
+                service.url,
+                [
+                    "--config", file.path, "--nats-url", "nats://ann:pa55word@127.0.0.1:\(nats.port)",
+                    "--admin-listen", "127.0.0.1:0",
+                ] + (service == .gateway ? ["--gateway-listen", "127.0.0.1:0"] : []), folder: folder.url)
+            _ = try await process.waitForLine { $0.contains("check user and password in nats.url") ? true : nil }
+            let (admin, _) = try await process.waitForLine { ApusSystem.value(of: "admin", in: $0) }
+            #expect(try await ApusSystem.get("http://\(admin)/ready").status == 503)
+            try nats.reload(configuration: "authorization { user: ann, password: pa55word }")
+            _ = try await process.waitForLine { $0.contains("connected to NATS") ? true : nil }
+            process.signal(SIGTERM)
+            #expect(try await process.waitForExit() == .status(0))
+            #expect(!process.output.contains("pa55word"))
+            await nats.stop()
+        }
+
+        @Test(
+            "files for NATS that cannot be read are a wrong configuration, each told by its key",
+            .timeLimit(.minutes(1)), arguments: ApusProgram.services)
+        func missingFiles(service: ApusProgram) async throws {
+            let folder = try TemporaryFolder()
+            let file = try folder.write("apus.yaml", SystemConfiguration().yaml)
+            let process = try ProgramProcess(
+                service.url,
+                [
+                    "--config", file.path, "--nats-credentials", "nowhere.creds", "--nats-tls-ca", folder.path,
+                    "--nats-tls-certificate", file.path,
+                ], folder: folder.url)
+            #expect(try await process.waitForExit() == .status(78))
+            for line in ["nats.credentials: the file nowhere.creds", "nats.tls.ca: the file", "nats.tls.key: cert"] {
+                #expect(process.output.contains(line), "\(process.output)")
+            }
+            let noCertificate = try ProgramProcess(
+                service.url, ["--config", file.path, "--nats-tls-ca", file.path], folder: folder.url)
+            #expect(try await noCertificate.waitForExit() == .status(78))
+            #expect(noCertificate.output.contains("cannot be used for TLS"), "\(noCertificate.output)")
         }
 
         @Test(
@@ -178,8 +226,9 @@ struct ConfigurationKey: Hashable, CustomStringConvertible {
 }
 
 /// A folder that goes with the test.
-final class TemporaryFolder {
+final class TemporaryFolder: Sendable {
     let url: URL
+    var path: String { url.path }
 
     init() throws {
         url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")

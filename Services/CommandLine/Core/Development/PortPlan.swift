@@ -14,12 +14,18 @@ public enum ServerPlan: Sendable, Equatable {
 
     /// - Parameters:
     ///   - namedURL: from the flag or the environment.
+    ///   - wanted: a port that somebody asked for; 0 is any that is free.
     ///   - isFree: whether a port of this machine can be listened on.
     ///   - freePort: any free port.
+    /// - Returns: nil if there is no such port.
     public static func decide(
-        namedURL: String?, isFree: (Int) -> Bool, freePort: () -> Int?
+        namedURL: String?, wanted: Int? = nil, isFree: (Int) -> Bool, freePort: () -> Int?
     ) -> ServerPlan? {
         if let namedURL { return .use(url: namedURL) }
+        if let wanted {
+            guard wanted != 0 else { return freePort().map { .start(port: $0, note: nil) } }
+            return isFree(wanted) ? .start(port: wanted, note: nil) : nil
+        }
         let usual = ServerAddress.defaultPort
         if isFree(usual) { return .start(port: usual, note: nil) }
         guard let port = freePort() else { return nil }

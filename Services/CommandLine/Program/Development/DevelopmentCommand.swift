@@ -32,6 +32,13 @@ struct DevelopmentCommand: AsyncParsableCommand {
     var port: Int?
 
     @Option(
+        name: .customLong("nats-port"),
+        help: ArgumentHelp(
+            "The port of the NATS server that it starts; 0 picks a free one (default: 4222, or a free one where that "
+                + "is taken).", valueName: "port"))
+    var natsPort: Int?
+
+    @Option(
         name: .customLong("log-level"),
         help: ArgumentHelp("How much the services tell: debug, info, notice, warning or error.", valueName: "level"))
     var logLevel: String?
@@ -40,14 +47,19 @@ struct DevelopmentCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard (0...65_535).contains(port ?? 0) else { throw ValidationError("--port takes a number from 0 to 65535") }
+        for (name, port) in [("--port", port), ("--nats-port", natsPort)] where !(0...65_535).contains(port ?? 0) {
+            throw ValidationError("\(name) takes a number from 0 to 65535")
+        }
+        guard natsPort == nil || options.natsURL == nil else {
+            throw ValidationError("--nats-port is for a server that this starts, --nats-url for one that runs already")
+        }
     }
 
     func run() async throws {
         try await reportingFailures {
             let folder = DataFolder(path: data)
             let plan = try await DevelopmentPlan.make(
-                folder: folder, options: options, port: port, logLevel: logLevel,
+                folder: folder, options: options, ports: .init(page: port, nats: natsPort), logLevel: logLevel,
                 environment: ProcessInfo.processInfo.environment)
             let lock = try folder.lock()
             defer { withExtendedLifetime(lock) {} }

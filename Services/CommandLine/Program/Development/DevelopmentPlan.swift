@@ -14,6 +14,12 @@ struct DevelopmentPlan: Sendable {
         let arguments: [String]
     }
 
+    /// The ports that somebody asked for.
+    struct Ports: Sendable {
+        let page: Int?
+        let nats: Int?
+    }
+
     /// The NATS server of our own; nil when one was named.
     let server: Program?
     let natsURL: String
@@ -31,7 +37,7 @@ struct DevelopmentPlan: Sendable {
     /// Looks at the machine, and makes what is missing in the data folder. Starts nothing.
     /// - Throws: ``Failure`` that says what is missing or in the way, and what to do.
     static func make(
-        folder: DataFolder, options: BusOptions, port: Int?, logLevel: String?, environment: [String: String]
+        folder: DataFolder, options: BusOptions, ports: Ports, logLevel: String?, environment: [String: String]
     ) async throws -> DevelopmentPlan {
         let search = ExecutableSearch(siblings: true, environment: environment)
         let paths = try servicePaths(search)
@@ -43,10 +49,10 @@ struct DevelopmentPlan: Sendable {
         let existing = named ?? (folder.hasConfiguration ? folder.configurationPath : nil)
         let before = try ToolSettings(
             flags: options.flags, file: existing, isNamed: named != nil, environment: environment)
-        let serverPlan = try await serverPlan(options, named: named, before, environment)
+        let serverPlan = try await serverPlan(options, wanted: ports.nats, named: named, before, environment)
         let serverPath = try serverPath(serverPlan, search)
         let host = before.gatewayAddress.host
-        let listen = try gatewayAddress(host: host, wanted: port ?? before.gatewayAddress.port)
+        let listen = try gatewayAddress(host: host, wanted: ports.page ?? before.gatewayAddress.port)
 
         var notes: [String] = []
         if case .start(_, let note?) = serverPlan { notes.append(note) }
@@ -126,20 +132,24 @@ struct DevelopmentPlan: Sendable {
 
     /// A server that somebody named must be there; else we have our own.
     private static func serverPlan(
-        _ options: BusOptions, named: String?, _ settings: ToolSettings, _ environment: [String: String]
+        _ options: BusOptions, wanted: Int?, named: String?, _ settings: ToolSettings, _ environment: [String: String]
     ) async throws -> ServerPlan {
-        let url = options.natsURL ?? environment["APUS_NATS_URL"]
+        let url = options.natsURL ?? (wanted == nil ? environment["APUS_NATS_URL"] : nil)
         if let url {
             try await check(settings)
             return .use(url: url)
         }
         // A configuration of somebody's own may name a server that runs.
-        if named != nil, (try? await check(settings)) != nil {
+        if named != nil, wanted == nil, (try? await check(settings)) != nil {
             return .use(url: settings.servers.joined(separator: ","))
         }
         let plan = ServerPlan.decide(
-            namedURL: nil, isFree: { LocalPorts.isFree($0) }, freePort: LocalPorts.free)
-        guard let plan else { throw Failure("no port is free on this machine for nats-server") }
+            namedURL: nil, wanted: wanted, isFree: { LocalPorts.isFree($0) }, freePort: LocalPorts.free)
+        guard let plan else {
+            throw Failure(
+                wanted.map { "port \($0) is in use by another program: name another with --nats-port, or 0 for any" }
+                    ?? "no port is free on this machine for nats-server")
+        }
         return plan
     }
 
