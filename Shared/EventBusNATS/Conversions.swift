@@ -17,7 +17,7 @@ extension BusError {
             case .notFound: .notFound
             case .payloadTooLarge: .payloadTooLarge
             case .invalidArgument: .invalidArgument
-            case .permission: .permission
+            case .permission, .insecure: .permission
             case .specificationMismatch: .specificationMismatch
             case .streamFull: .streamFull
             default: .failed

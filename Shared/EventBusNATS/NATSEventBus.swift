@@ -15,10 +15,16 @@ public final class NATSEventBus: EventBus {
     private let reporter: Task<Void, Never>
 
     /// Begins to connect and returns; the bus connects in the background, for as long as it takes.
-    /// - Throws: for what trying again will not mend: a malformed URL, an unreadable credentials file.
+    ///
+    /// A server that refuses this user, or its certificate that is not trusted, are told to `logger` and tried again:
+    /// whoever runs the server may be about to mend it.
+    /// - Throws: `invalidArgument` for what trying again will not mend: a malformed URL, an unusable file.
     public static func connect(_ configuration: NATSConfiguration, logger: Logger) throws(BusError) -> NATSEventBus {
         var options = NATSConnectionOptions(
             servers: configuration.servers, credentials: configuration.credentials, name: configuration.name)
+        options.tls = NATSConnectionOptions.TLSFiles(
+            authorities: configuration.tls.authorities, certificate: configuration.tls.certificate,
+            key: configuration.tls.key)
         options.reconnectBufferBytes = configuration.reconnectBufferBytes
         options.pendingMessages = configuration.pendingMessages
         let connection = try translated { () throws(NATSError) in try NATSConnection(options) }
@@ -43,10 +49,40 @@ public final class NATSEventBus: EventBus {
                 "messages dropped, a subscription is too slow",
                 metadata: ["nats.subject": "\(subject)", "nats.dropped": "\(dropped)"])
         case .lameDuck: logger.info("the NATS server is about to leave")
+        case .shutOut(let error):
+            logger.error(
+                "cannot connect to NATS; trying again until it is mended",
+                metadata: ["error": "\(error)", "advice": "\(NATSEventBus.advice(error))"])
         case .refused(let error):
             logger.warning("the NATS server refused something", metadata: ["error": "\(error)"])
         case .closed: logger.debug("closed the connection to NATS")
         }
+    }
+
+    private static func advice(_ error: NATSError) -> String {
+        switch error.code {
+        case .permission: "the server refuses this user: check user and password in nats.url, or nats.credentials"
+        case .insecure:
+            "check that the server speaks TLS, that nats.tls.ca holds the certificate of who signed the server's, and "
+                + "that nats.url names the server as its certificate does"
+        default:
+            "see the server's log; one that asks for a certificate gets it by nats.tls.certificate and nats.tls.key"
+        }
+    }
+
+    /// Why no server lets us in, and what to do about it, each time that it is another reason; at once if it is so now.
+    public func refusals() -> AsyncStream<BusError> {
+        let events = connection.events()
+        let (stream, continuation) = AsyncStream.makeStream(of: BusError.self, bufferingPolicy: .bufferingNewest(1))
+        // Ended by the sequence that it feeds.
+        let forwarder = Task {
+            for await case .shutOut(let error) in events {
+                continuation.yield(BusError(.permission, "\(error.message); \(NATSEventBus.advice(error))"))
+            }
+            continuation.finish()
+        }
+        continuation.onTermination = { _ in forwarder.cancel() }
+        return stream
     }
 
     // MARK: Core
@@ -189,7 +225,7 @@ extension BusConnectionEvent {
         case .disconnected: self = .disconnected
         case .slowConsumer(let subject, let dropped): self = .slowConsumer(subject: subject, dropped: dropped)
         case .closed: self = .closed
-        case .lameDuck, .refused: return nil
+        case .lameDuck, .shutOut, .refused: return nil
         }
     }
 }

@@ -5,7 +5,7 @@ public struct NATSError: Error, Sendable, Equatable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
             case notConnected, timeout, noResponders, cancelled, closed, conflict, notFound, payloadTooLarge,
-                invalidArgument, permission, specificationMismatch, streamFull, failed
+                invalidArgument, permission, insecure, specificationMismatch, streamFull, failed
         }
         private let value: Value
 
@@ -29,6 +29,8 @@ public struct NATSError: Error, Sendable, Equatable, CustomStringConvertible {
         public static let invalidArgument = Code(value: .invalidArgument)
         /// The server refuses this account the subject, or this user altogether.
         public static let permission = Code(value: .permission)
+        /// There is no TLS with the server: one of both does not want it, or does not trust the other's certificate.
+        public static let insecure = Code(value: .insecure)
         /// The server keeps a stream or consumer with another configuration than asked for.
         public static let specificationMismatch = Code(value: .specificationMismatch)
         /// A bounded stream that refuses new messages is full, or the server's storage is.
@@ -73,13 +75,25 @@ extension NATSError {
                 .notConnected
             case NATS_CONNECTION_CLOSED, NATS_DRAINING: .closed
             case NATS_CONNECTION_AUTH_FAILED, NATS_NOT_PERMITTED: .permission
+            case NATS_SSL_ERROR, NATS_SECURE_CONNECTION_WANTED, NATS_SECURE_CONNECTION_REQUIRED: .insecure
             case NATS_MAX_PAYLOAD: .payloadTooLarge
             case NATS_INVALID_ARG, NATS_INVALID_SUBJECT, NATS_INVALID_QUEUE_NAME, NATS_ADDRESS_MISSING:
                 .invalidArgument
             default: .failed
             }
         let text = natsStatus_GetText(status).map { String(cString: $0) } ?? "status \(status.rawValue)"
-        self.init(code, "\(call): \(text)")
+        // Which certificate, and what about it, is known to nobody else.
+        let reason = code == .insecure ? NATSError.lastReason(for: status) : nil
+        self.init(code, "\(call): \(reason ?? text)")
+    }
+
+    /// What libnats says of the last error on this thread, if that is of this kind. Not for errors of which user names,
+    /// passwords or payloads may be a part.
+    static func lastReason(for status: natsStatus) -> String? {
+        var last = NATS_OK
+        guard let text = nats_GetLastError(&last), last == status else { return nil }
+        // "(conn.c:733): SSL handshake error: …"
+        return String(cString: text).replacing(#/^\([^)]*\): /#, with: "")
     }
 }
 

@@ -28,14 +28,12 @@ final class ConnectionCore: Sendable {
         do throws(NATSError) {
             establish(try ConnectionLink.open(options, core: self))
         } catch {
-            switch error.code {
-            case .invalidArgument, .failed:
+            guard error.code != .invalidArgument else {
                 finish()
                 throw error
-            default:
-                if error.code == .permission { emit(.refused(error)) }
-                attemptLater(1, after: error)
             }
+            noteFailure(error)
+            attemptLater(1)
         }
     }
 
@@ -48,22 +46,31 @@ final class ConnectionCore: Sendable {
 
     // MARK: Connecting
 
-    private func attemptLater(_ number: Int, after lastError: NATSError?) {
+    private func attemptLater(_ number: Int) {
         let delay = options.reconnectDelay(attempt: number, random: Double.random(in: 0..<1))
         attempts.asyncAfter(deadline: .now() + .milliseconds(Int(clamping: delay.wholeMilliseconds))) { [weak self] in
-            self?.attempt(number, lastError: lastError)
+            self?.attempt(number)
         }
     }
 
-    private func attempt(_ number: Int, lastError: NATSError?) {
+    private func attempt(_ number: Int) {
         guard !state.withLock({ $0.isOver }) else { return }
         do throws(NATSError) {
             establish(try ConnectionLink.open(options, core: self))
         } catch {
-            // Told once, not with every attempt.
-            if error.code != .notConnected, error != lastError { emit(.refused(error)) }
-            attemptLater(number + 1, after: error)
+            noteFailure(error)
+            attemptLater(number + 1)
         }
+    }
+
+    /// Tells why no server lets us in; once, not with every attempt.
+    private func noteFailure(_ error: NATSError) {
+        guard error.code != .notConnected, error.code != .timeout else { return }
+        let isNews = state.withLock { state in
+            defer { state.shutOut = error }
+            return state.shutOut != error
+        }
+        if isNews { emit(.shutOut(error)) }
     }
 
     /// Takes a new link into use: first every subscription is made on it, then what waits is sent.
@@ -162,9 +169,9 @@ final class ConnectionCore: Sendable {
         guard let subscriptions else { return }
         for orphan in orphans { orphan(.failure(.notConnected)) }
         for subscription in subscriptions { subscription.detach() }
-        if let lastError, lastError.code != .notConnected { emit(.refused(lastError)) }
         if wasConnected { emit(.disconnected) }
-        attemptLater(1, after: lastError)
+        if let lastError { noteFailure(lastError) }
+        attemptLater(1)
     }
 
     /// Closes the present link; what follows is what follows when libnats gives up on one.
@@ -264,6 +271,7 @@ final class ConnectionCore: Sendable {
             if case .closed = state.phase { return nil }
             state.lastListener += 1
             state.listeners[state.lastListener] = continuation
+            if let reason = state.shutOut { continuation.yield(.shutOut(reason)) }
             return state.lastListener
         }
         guard let number else {

@@ -25,6 +25,8 @@ struct ConnectionState {
     var requests = RequestTable<Completion>()
     var armedDeadline: ContinuousClock.Instant?
     var subscriptions: [ObjectIdentifier: NATSSubscription] = [:]
+    /// Why no server lets us in, while that is so: for those who begin to listen later.
+    var shutOut: NATSError?
     var listeners: [UInt64: AsyncStream<NATSConnectionEvent>.Continuation] = [:]
     var lastListener: UInt64 = 0
     var whenClosed: [@Sendable () -> Void] = []
@@ -77,6 +79,7 @@ struct ConnectionState {
             return kept
         }
         preparing = nil
+        shutOut = nil
         phase = .connected(link)
         return nil
     }

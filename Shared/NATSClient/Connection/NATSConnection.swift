@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// A connection to NATS that lasts: it is made again for ever when it is lost, and subscriptions with it.
 ///
 /// Safe to use from any thread. Publishing goes to the socket at once and blocks only while the server takes nothing, at
@@ -12,10 +10,7 @@ public final class NATSConnection: Sendable {
     public init(_ options: NATSConnectionOptions) throws(NATSError) {
         if let path = options.credentials {
             // libnats would notice only once it has found a server.
-            guard let file = fopen(path, "r") else {
-                throw NATSError(.invalidArgument, "the credentials file \(path) cannot be read")
-            }
-            fclose(file)
+            try CredentialsFile.check(path)
         }
         let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
         let token = (0..<22).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }

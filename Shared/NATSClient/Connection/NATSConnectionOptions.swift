@@ -1,9 +1,11 @@
 /// How to reach NATS, and what to do while it cannot be reached.
 public struct NATSConnectionOptions: Sendable {
-    /// One or more `nats://[user:password@]host:port` or `tls://…`; tried in random order.
+    /// One or more `nats://[user:password@]host:port` or `tls://…`; tried in random order. If one of them says `tls://`, no
+    /// connection is made without TLS; otherwise it is used where the server wants it.
     public var servers: [String]
     /// The path of a credentials file (JWT and key), if the servers want one.
     public var credentials: String?
+    public var tls = TLSFiles()
     /// What the servers call this connection in their logs and reports.
     public var name: String
     /// How long one attempt to connect to one server may take.
@@ -23,6 +25,21 @@ public struct NATSConnectionOptions: Sendable {
     /// Whether each message is written to the socket at once (low latency) or by a flusher within about a millisecond
     /// (less work per message).
     public var sending = Sending.immediately
+
+    /// Files in PEM format. A server's certificate is always checked, its name against the server's URL.
+    public struct TLSFiles: Sendable {
+        /// The certificates of those who may have signed a server's; nil for those that the system trusts.
+        public var authorities: String?
+        /// Our own certificate, with what leads to its authority, and its key: for servers that ask for one.
+        public var certificate: String?
+        public var key: String?
+
+        public init(authorities: String? = nil, certificate: String? = nil, key: String? = nil) {
+            self.authorities = authorities
+            self.certificate = certificate
+            self.key = key
+        }
+    }
 
     public enum Sending: Sendable {
         case immediately

@@ -18,6 +18,7 @@ extension NATSConnectionOptions {
                 natsOptions_SetUserCredentialsFromFiles(options, credentials, nil),
                 "natsOptions_SetUserCredentialsFromFiles")
         }
+        try setTLS(options)
         try check(natsOptions_SetTimeout(options, connectTimeout.wholeMilliseconds), "natsOptions_SetTimeout")
         try check(natsOptions_SetPingInterval(options, pingInterval.wholeMilliseconds), "natsOptions_SetPingInterval")
         try check(natsOptions_SetMaxPingsOut(options, 2), "natsOptions_SetMaxPingsOut")
@@ -40,6 +41,24 @@ extension NATSConnectionOptions {
         try check(natsOptions_SetLameDuckModeCB(options, lameDuck, closure), "natsOptions_SetLameDuckModeCB")
         try check(natsOptions_SetErrorHandler(options, errorOccurred, closure), "natsOptions_SetErrorHandler")
         return try body(options)
+    }
+
+    private func setTLS(_ options: OpaquePointer) throws(NATSError) {
+        // By itself libnats speaks TLS only if the server asks for it, whatever the URL says.
+        if servers.contains(where: { $0.lowercased().hasPrefix("tls://") }) {
+            try check(natsOptions_SetSecure(options, true), "natsOptions_SetSecure")
+        }
+        func use(_ files: String, _ status: natsStatus) throws(NATSError) {
+            guard status != NATS_OK else { return }
+            let reason = NATSError.lastReason(for: status) ?? "no reason is known"
+            throw NATSError(.invalidArgument, "\(files) cannot be used for TLS: \(reason)")
+        }
+        if let authorities = tls.authorities {
+            try use(authorities, natsOptions_LoadCATrustedCertificates(options, authorities))
+        }
+        if let certificate = tls.certificate, let key = tls.key {
+            try use("\(certificate) with \(key)", natsOptions_LoadCertificatesChain(options, certificate, key))
+        }
     }
 
     private func setServers(_ options: OpaquePointer) -> natsStatus {

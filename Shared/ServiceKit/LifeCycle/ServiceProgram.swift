@@ -1,4 +1,5 @@
 internal import CoreMetrics
+internal import EventBus
 internal import EventBusNATS
 internal import Events
 internal import Foundation
@@ -80,9 +81,16 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         let readiness = Readiness()
         let startup = StartupAnnouncement(expecting: ["admin"], logger: logger)
         do {
-            let bus = try NATSEventBus.connect(
-                NATSConfiguration(servers: common.servers, credentials: common.credentials, name: name),
-                logger: logger)
+            let bus: NATSEventBus
+            do throws(BusError) {
+                bus = try NATSEventBus.connect(
+                    NATSConfiguration(
+                        servers: common.servers, credentials: common.credentials, tls: common.tls, name: name),
+                    logger: logger)
+            } catch  where error.code == .invalidArgument {
+                StandardError.write("\(name): the configuration cannot be used:\n  nats: \(error.message)")
+                return 78
+            }
             let context = ServiceContext(
                 name: name, bus: bus, common: common, logger: logger, readiness: readiness, startup: startup)
             let parts = try await build(configuration, context)

@@ -44,6 +44,12 @@ public struct SettingDefinition: Sendable {
             "one or more NATS servers, comma-separated; nats:// or tls://, user and password may stand in it"),
         SettingDefinition("nats.credentials", .string, "a NATS credentials file"),
         SettingDefinition(
+            "nats.tls.ca", .string,
+            "a PEM file with the certificates that may have signed the server's; unset: those that the system trusts"),
+        SettingDefinition(
+            "nats.tls.certificate", .string, "our own certificate, a PEM file, for servers that ask for one"),
+        SettingDefinition("nats.tls.key", .string, "the key of nats.tls.certificate, a PEM file"),
+        SettingDefinition(
             "bus.prefix", .string, default: "apus",
             "first token of every subject, so that several deployments can share a NATS account"),
         SettingDefinition(

@@ -67,28 +67,31 @@ struct BusSession: Sendable {
         var logger = Logger(label: "apus") { _ in SwiftLogNoOpLogHandler() }
         logger.logLevel = .critical
         let bus = try NATSEventBus.connect(
-            NATSConfiguration(servers: settings.servers, credentials: settings.credentials, name: "apus"),
+            NATSConfiguration(
+                servers: settings.servers, credentials: settings.credentials, tls: settings.tls, name: "apus"),
             logger: logger)
-        let events = bus.connectionEvents()
-        let isConnected = await withTaskGroup(of: Bool.self) { group in
+        let (events, refusals) = (bus.connectionEvents(), bus.refusals())
+        let problem = await withTaskGroup(of: String?.self) { group in
             group.addTask {
-                if bus.isConnected { return true }
-                for await event in events where event == .connected { return true }
-                return false
+                if bus.isConnected { return nil }
+                for await event in events where event == .connected { return nil }
+                return "interrupted"
+            }
+            group.addTask {
+                for await refusal in refusals { return refusal.message }
+                return "interrupted"
             }
             group.addTask {
                 try? await Task.sleep(for: connectionTimeout)
-                return bus.isConnected
+                let limit = DurationDisplay.text(connectionTimeout)
+                return bus.isConnected ? nil : "a server answers, but did not let us in within \(limit)"
             }
             defer { group.cancelAll() }
-            return await group.next() ?? false
+            return await group.next() ?? nil
         }
-        guard isConnected else {
+        if let problem {
             await bus.close(timeout: .zero)
-            throw ConnectionFailure.refused(
-                servers: settings.servers,
-                reason: "a server answers, but did not let us in within \(DurationDisplay.text(connectionTimeout)): "
-                    + "check user and password in --nats-url, or --nats-credentials")
+            throw ConnectionFailure.refused(servers: settings.servers, reason: problem)
         }
         return bus
     }

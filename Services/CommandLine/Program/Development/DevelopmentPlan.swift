@@ -113,7 +113,12 @@ struct DevelopmentPlan: Sendable {
             "--shutdown-timeout", "5s",
         ]
         if let prefix = options.busPrefix { arguments += ["--bus-prefix", prefix] }
-        if let credentials = options.natsCredentials { arguments += ["--nats-credentials", credentials] }
+        for (flag, file) in [
+            ("--nats-credentials", options.natsCredentials), ("--nats-tls-ca", options.natsAuthorities),
+            ("--nats-tls-certificate", options.natsCertificate), ("--nats-tls-key", options.natsKey),
+        ] {
+            if let file { arguments += [flag, file] }
+        }
         if let logLevel { arguments += ["--log-level", logLevel] }
         if name == "apus-gateway" { arguments += ["--gateway-listen", listen.description] }
         return Program(label: String(name.dropFirst("apus-".count)), path: path, arguments: arguments)

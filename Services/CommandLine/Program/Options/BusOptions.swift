@@ -13,6 +13,19 @@ struct BusOptions: ParsableArguments {
     var natsCredentials: String?
 
     @Option(
+        name: .customLong("nats-tls-ca"),
+        help: ArgumentHelp("Certificates that may have signed the server's, in PEM.", valueName: "file"))
+    var natsAuthorities: String?
+
+    @Option(
+        name: .customLong("nats-tls-certificate"),
+        help: ArgumentHelp("Our own certificate, for servers that ask for one, in PEM.", valueName: "file"))
+    var natsCertificate: String?
+
+    @Option(name: .customLong("nats-tls-key"), help: ArgumentHelp("Its key, in PEM.", valueName: "file"))
+    var natsKey: String?
+
+    @Option(
         name: .customLong("bus-prefix"),
         help: ArgumentHelp("The first token of every subject (default: apus).", valueName: "prefix"))
     var busPrefix: String?
@@ -24,6 +37,9 @@ struct BusOptions: ParsableArguments {
         var flags: [String: String] = [:]
         flags["nats.url"] = natsURL
         flags["nats.credentials"] = natsCredentials
+        flags["nats.tls.ca"] = natsAuthorities
+        flags["nats.tls.certificate"] = natsCertificate
+        flags["nats.tls.key"] = natsKey
         flags["bus.prefix"] = busPrefix
         return flags
     }

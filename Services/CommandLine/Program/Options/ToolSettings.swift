@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandLineCore
+internal import EventBusNATS
 internal import Events
 internal import Foundation
 internal import JSON
@@ -11,6 +12,7 @@ struct ToolSettings: Sendable {
     /// Where `servers` come from, when it is a file that nobody named on the command line.
     let serversSource: String?
     let credentials: String?
+    let tls: NATSConfiguration.TLSFiles
     let subjects: Subjects
     let tokenSecret: String?
     let apiKey: String?
@@ -60,6 +62,9 @@ struct ToolSettings: Sendable {
             servers = hasServers ? listed : session.map { [$0.natsURL] } ?? listed
             serversSource = hasServers || isNamed ? nil : file
             credentials = reader.string("nats.credentials")
+            tls = NATSConfiguration.TLSFiles(
+                authorities: reader.string("nats.tls.ca"), certificate: reader.string("nats.tls.certificate"),
+                key: reader.string("nats.tls.key"))
             tokenSecret = reader.string("gateway.token.secret")
             apiKey = reader.string("gateway.api.key")
             gatewayAddress = reader.address("gateway.listen") ?? ListenAddress(host: "127.0.0.1", port: 8080)
