@@ -181,13 +181,15 @@ let package = Package(
         tests(
             "NotifierTests",
             [
-                "NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle,
+                "NotifierCore", "NotifierApp", "JSON", "Events", "EventBus", "EventBusNATS", "TestKit", "ServiceKit",
+                lifecycle,
                 logging,
             ]),
         tests(
             "TaskWorkerTests",
             [
-                "TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "TestKit", "ServiceKit", lifecycle,
+                "TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "EventBusNATS", "TestKit",
+                "ServiceKit", lifecycle,
                 logging,
             ]),
         tests(

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 /// The built programs as processes, driven by clients that nobody here wrote.
@@ -72,6 +73,11 @@ extension EndToEndTests {
             }
         }
 
+        @Test("what Apus emits are CloudEvents, and it understands what others make", .timeLimit(.minutes(2)))
+        func cloudEvents() async throws {
+            try await ApusSystem.run { try await $0.runScenario("cloud_events") }
+        }
+
         @Test("the tool does what its help says", .timeLimit(.minutes(3)))
         func commands() async throws {
             try await ApusSystem.run { try await $0.runScenario("commands") }
@@ -110,6 +116,49 @@ extension EndToEndTests {
                 """
             try await ApusSystem.run([.gateway], gateways: 2, configuration: configuration) {
                 try await $0.runScenario("presence")
+            }
+        }
+
+        @Test(
+            "a worker that stood still for longer than its lease completes nothing that another has",
+            .timeLimit(.minutes(2)))
+        func frozenWorker() async throws {
+            var configuration = SystemConfiguration()
+            configuration.worker = """
+                  tasks:
+                    nap: { command: ["sleep", "3"], max_attempts: 3 }
+                """
+            try await ApusSystem.run([.worker], configuration: configuration) { system in
+                func apus(_ arguments: [String]) async throws -> String {
+                    let tool = try ProgramProcess(
+                        ApusProgram.commandLine.url, arguments + ["--nats-url", system.nats.url, "--json"])
+                    #expect(try await tool.waitForExit() == .status(0), "\(tool.output)")
+                    return tool.output
+                }
+                let submitted = try await apus(["task", "run", "nap", "--detach", "--user", "42"])
+                let id = try #require(submitted.firstMatch(of: #/"task_id":"([^"]+)"/#)).1
+                let channel = "task:\(id)"
+                // It has begun, and so is the first worker's; then that stands still and another comes.
+                _ = try await apus(["subscribe", channel, "--from-start", "--count", "2"])
+                let (first, second) = (ApusInstance(.worker), ApusInstance(.worker, number: 2))
+                try system.signal(first, SIGSTOP)
+                try await system.start(second)
+                let reader = try ProgramProcess(
+                    ApusProgram.commandLine.url,
+                    ["subscribe", channel, "--from-start", "--nats-url", system.nats.url, "--json"])
+                _ = try await reader.waitForLine { $0.contains(#""status":"completed""#) ? true : nil }
+                // The first goes on, finds its program ended, and has nothing more to say.
+                try system.signal(first, SIGCONT)
+                #expect(try await system.end(first, SIGTERM) == .status(0))
+                reader.signal(SIGINT)
+                _ = try await reader.waitForExit()
+                let lines = reader.output.split(separator: "\n").filter { $0.contains("task_status") }
+                #expect(lines.filter { $0.contains(#""status":"completed""#) }.count == 1, "\(reader.output)")
+                #expect(lines.last?.contains(#""status":"completed""#) == true, "\(reader.output)")
+                #expect(lines.last?.contains(#""attempt":2"#) == true, "\(reader.output)")
+                let shown = try await apus(["task", "show", String(id)])
+                #expect(shown.contains(#""status":"completed""#) && shown.contains(#""attempt":2"#), "\(shown)")
+                #expect(try await system.end(second, SIGTERM) == .status(0))
             }
         }
 

@@ -72,7 +72,8 @@ struct NotifierHarness {
                 in: subjects.historyStream(namespace: name.namespace), subject: subjects.channel(name), after: 0,
                 limit: 1000
             ).map(\.message)
-        } catch  where error.code == .notFound {
+        } catch {
+            guard error.code == .notFound else { throw error }
             return []
         }
     }
