@@ -59,6 +59,8 @@ find_missing() {
     need sqlite3 has_program sqlite3
     [ "$purpose" != run ] || return 0
     need python3-venv has_python
+    need openssl has_program openssl      # makes the certificates of the tests with TLS
+    need util-linux has_program setpriv   # so that no program of a test outlives it
     need chromium has_program chromium
     need chromium-driver has_program chromedriver
     need systemd has_program systemd-analyze # only to verify the units in deploy/systemd

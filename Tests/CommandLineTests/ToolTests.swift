@@ -30,6 +30,16 @@ struct ToolTests {
         #expect(result.output.isEmpty)
     }
 
+    @Test("a misspelled command gets the one that was meant")
+    func misspelled() async throws {
+        let result = try await ToolProcess.run(["evnt", "order.status_changed", "{}"])
+        #expect(result.status == 64)
+        #expect(result.errors.contains("did you mean `apus event`?"), "\(result.errors)")
+        let other = try await ToolProcess.run(["frobnicate"])
+        #expect(other.errors.contains("`apus --help` lists all"), "\(other.errors)")
+        #expect(!other.errors.contains("did you mean"))
+    }
+
     @Test("every command explains itself with examples")
     func help() async throws {
         let commands = [

@@ -1,4 +1,6 @@
 internal import ArgumentParser
+internal import CommandLineCore
+internal import Foundation
 internal import ServiceKit
 
 /// The root of the command line: `apus <subcommand>`.
@@ -33,6 +35,20 @@ struct Program {
         if CommandLine.arguments.dropFirst().first == ChildLaunch.command {
             ChildLaunch.becomeProgram(CommandLine.arguments.dropFirst(2))
         }
+        if let word = CommandLine.arguments.dropFirst().first, let problem = Apus.misspelled(word) {
+            Console.standard.problem(problem)
+            exit(Failure.Exit.usage.rawValue)
+        }
         await Apus.main()
+    }
+}
+
+extension Apus {
+    /// What to say of a word that is no command; nil for what the parser understands.
+    fileprivate static func misspelled(_ word: String) -> String? {
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard !word.hasPrefix("-"), word != "help", !names.contains(word) else { return nil }
+        let suggestion = Suggestion.closest(to: word, among: names).map { "did you mean `apus \($0)`? " } ?? ""
+        return "there is no command `\(TerminalText.safe(word))`: \(suggestion)`apus --help` lists all"
     }
 }

@@ -81,16 +81,7 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         let readiness = Readiness()
         let startup = StartupAnnouncement(expecting: ["admin"], logger: logger)
         do {
-            let bus: NATSEventBus
-            do throws(BusError) {
-                bus = try NATSEventBus.connect(
-                    NATSConfiguration(
-                        servers: common.servers, credentials: common.credentials, tls: common.tls, name: name),
-                    logger: logger)
-            } catch  where error.code == .invalidArgument {
-                StandardError.write("\(name): the configuration cannot be used:\n  nats: \(error.message)")
-                return 78
-            }
+            let bus = try connect(common, logger)
             let context = ServiceContext(
                 name: name, bus: bus, common: common, logger: logger, readiness: readiness, startup: startup)
             let parts = try await build(configuration, context)
@@ -102,9 +93,29 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
             try await group([connection, admin] + parts, common, logger).run()
             logger.notice("stopped")
             return 0
+        } catch let unusable as UnusableBus {
+            StandardError.write("\(name): the configuration cannot be used:\n  nats: \(unusable.reason)")
+            return 78
         } catch {
             logger.critical("cannot go on", metadata: ["error": "\(error)"])
             return 1
+        }
+    }
+
+    /// Why the bus cannot even be tried: a file that is none of the kind, a malformed address.
+    private struct UnusableBus: Error {
+        let reason: String
+    }
+
+    private func connect(_ common: CommonSettings, _ logger: Logger) throws -> NATSEventBus {
+        do throws(BusError) {
+            return try NATSEventBus.connect(
+                NATSConfiguration(
+                    servers: common.servers, credentials: common.credentials, tls: common.tls, name: name),
+                logger: logger)
+        } catch {
+            guard error.code == .invalidArgument else { throw error }
+            throw UnusableBus(reason: error.message)
         }
     }
 

@@ -59,9 +59,9 @@ struct CommandLineParser {
 }
 
 /// Finds what somebody probably meant.
-enum Suggestion {
+public enum Suggestion {
     /// The candidate that differs from `text` in the fewest letters, if it is at most a third of them and at most 3.
-    static func closest(to text: String, among candidates: [String]) -> String? {
+    public static func closest(to text: String, among candidates: [String]) -> String? {
         let limit = min(3, max(1, text.count / 3))
         return candidates.map { ($0, distance(Array(text.utf8), Array($0.utf8))) }
             .filter { $0.1 <= limit }

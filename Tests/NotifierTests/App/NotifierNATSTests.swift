@@ -5,6 +5,7 @@ import JSON
 import NotifierApp
 import NotifierCore
 import ServiceKit
+import ServiceLifecycle
 import TestKit
 import Testing
 

@@ -62,6 +62,8 @@ async function start() {
   });
 
   startConnection(apus);
+  // First, so that panels which ask for something at once are answered when it is there.
+  apus.connect();
   const recorder = startRecorder(apus);
   if (user) recorder.show(`user:${user}`);
   startTasks(apus, { user, token, configuration: settings });
@@ -74,7 +76,6 @@ async function start() {
     startAlerts(apus);
     recorder.show('admin:inventory-alerts');
   }
-  apus.connect();
 }
 
 start();
