@@ -38,6 +38,11 @@ extension EndToEndTests {
             try await ApusSystem.run { try await $0.runScenario("centrifuge_route") }
         }
 
+        @Test("the Centrifuge route does what its protocol says, frame by frame", .timeLimit(.minutes(2)))
+        func centrifugeFrames() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("centrifuge_frames") }
+        }
+
         @Test("the plain WebSocket keeps to its close codes and error frames", .timeLimit(.minutes(2)))
         func plainWebSocket() async throws {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("plain_websocket") }

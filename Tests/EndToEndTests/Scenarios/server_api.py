@@ -215,6 +215,29 @@ async def orders(api, ann, bob):
     expect("ann is not", ann.disconnects, [])
 
 
+async def streams(api):
+    say("an event stream loses a channel and goes on, and ends with the last")
+    async with event_source(["topic:news", "topic:more"], token("5")) as events:
+        expect("first", (await next_event(events)).event, "connected")
+        await api.unsubscribe(user="5", channel="topic:news")
+        told = json.loads((await next_event(events, "unsubscribed")).data)
+        expect("told", (told["channel"], told["code"]), ("topic:news", 2000))
+        await api.publish(channel="topic:news", data=1)
+        await api.publish(channel="topic:more", data=2)
+        expect("the other goes on", (await next_event(events, "message")).data, "2")
+        await api.disconnect(user="5")
+        try:
+            await next_event(events)
+            raise AssertionError("the stream goes on")
+        except ConnectionError:
+            pass
+    async with plain_socket("topic:news", token("5")) as plain:
+        await api.unsubscribe(user="5", channel="topic:news")
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await receive(plain)
+        expect("plain", plain.close_code, 4003)
+
+
 async def scenario():
     api = Api(GATEWAY)
     ann = await Person("42").connect()
@@ -227,6 +250,7 @@ async def scenario():
     await history(api, ann)
     await batch(api, ann)
     await orders(api, ann, bob)
+    await streams(api)
 
 
 run(scenario)

@@ -6,12 +6,12 @@ internal import JSON
 /// What the gateway asks of the bus for a client: to publish, to call a service, to ask a hook. Each error is one that
 /// the client may see.
 package struct ChannelBackend: Sendable {
-    private let bus: any EventBus
-    private let subjects: Subjects
+    let bus: any EventBus
+    let subjects: Subjects
     private let namespaces: NamespaceTable
     /// How long a service may take to answer.
     private let callTimeout: Duration
-    private let hookTimeout: Duration
+    let hookTimeout: Duration
     /// Makes ids that no two messages share.
     private let makeMessageID: @Sendable () -> String
 
@@ -51,6 +51,7 @@ package struct ChannelBackend: Sendable {
         _ payload: [UInt8], on channel: ChannelName, _ options: BackendPublication
     ) async throws(ClientFailure) -> UInt64? {
         var message = BusMessage(subject: subjects.channel(channel), payload: payload)
+        ChannelBackend.write(nil, options.trace, to: &message.headers)
         message.headers[HeaderName.event] = options.event
         if !options.tags.isEmpty {
             message.headers[ChannelHeader.tags] =
@@ -120,67 +121,7 @@ package struct ChannelBackend: Sendable {
         return value.serialized()
     }
 
-    // MARK: Hooks
-
-    /// Asks whether the caller may subscribe, or may stay subscribed.
-    /// - Parameter data: what the client sent along, as JSON text.
-    package func mayJoin(
-        _ channel: ChannelName, _ caller: Caller, data: [UInt8]? = nil, isRenewal: Bool = false,
-        trace: TraceContext? = nil
-    ) async throws(ClientFailure) -> SubscribeGrant {
-        var more: JSONObject = [:]
-        more["data"] = data.flatMap { try? JSONValue(parsing: $0) }
-        if isRenewal { more["renewal"] = true }
-        let result = try await ask(.subscribe, channel, caller, trace, more)
-        guard let grant = SubscribeGrant(result) else { throw ChannelBackend.unreadable }
-        return grant
-    }
-
-    /// Asks whether the caller may publish.
-    package func mayPublish(
-        _ command: PublishCommand, on channel: ChannelName, _ caller: Caller, trace: TraceContext? = nil
-    ) async throws(ClientFailure) -> PublishGrant {
-        guard let data = try? JSONValue(parsing: command.payload) else { throw .badRequest("the payload is not JSON") }
-        let result = try await ask(
-            .publish, channel, caller, trace, ["event": .string(command.event), "data": data])
-        guard let grant = PublishGrant(result, command) else { throw ChannelBackend.unreadable }
-        return grant
-    }
-
-    /// Tells whoever listens that a subscription which the hook admitted has ended. Not a question: nobody need answer, and
-    /// one that is lost is not repeated.
-    package func tellLeft(_ channel: ChannelName, _ caller: Caller, reason: LeaveReason) {
-        var notice = ChannelBackend.question(channel, caller)
-        notice["reason"] = .string(reason.rawValue)
-        var message = BusMessage(
-            subject: subjects.hook(.leave, namespace: channel.namespace), payload: JSONValue.object(notice).serialized()
-        )
-        caller.write(to: &message.headers)
-        // While the bus is away it keeps messages up to a bound; beyond it services see the gateway's end, not each leave.
-        try? bus.publish(message)
-    }
-
-    private static func question(_ channel: ChannelName, _ caller: Caller) -> JSONObject {
-        var question: JSONObject = ["channel": .string(channel.description)]
-        question["user"] = caller.user.map { .string($0) }
-        question["client"] = caller.client.map { .string($0) }
-        return question
-    }
-
-    private func ask(
-        _ hook: Subjects.Hook, _ channel: ChannelName, _ caller: Caller, _ trace: TraceContext?, _ more: JSONObject
-    ) async throws(ClientFailure) -> JSONValue {
-        let question = ChannelBackend.question(channel, caller).merging(more)
-        let reply = try await request(
-            subjects.hook(hook, namespace: channel.namespace), JSONValue.object(question).serialized(),
-            caller, trace, hookTimeout, nobody: "the service that decides about \(channel.namespace): channels is away")
-        // A refusal counts, whatever else stands in the answer.
-        if let error = reply["error"], !error.isNull { throw ChannelBackend.failure(in: reply) }
-        guard let result = reply["result"] else { throw ChannelBackend.failure(in: reply) }
-        return result
-    }
-
-    private func request(
+    func request(
         _ subject: String, _ payload: [UInt8], _ caller: Caller, _ trace: TraceContext?, _ timeout: Duration,
         nobody: String
     ) async throws(ClientFailure) -> JSONValue {
@@ -198,17 +139,17 @@ package struct ChannelBackend: Sendable {
         return value
     }
 
-    private static func write(_ caller: Caller, _ trace: TraceContext?, to headers: inout BusHeaders) {
-        caller.write(to: &headers)
+    static func write(_ caller: Caller?, _ trace: TraceContext?, to headers: inout BusHeaders) {
+        caller?.write(to: &headers)
         guard let trace else { return }
         headers[HeaderName.traceParent] = trace.parent
         headers[HeaderName.traceState] = trace.state
     }
 
-    private static let unreadable = ClientFailure.unavailable("the service gave an answer that cannot be read")
+    static let unreadable = ClientFailure.unavailable("the service gave an answer that cannot be read")
 
     /// The error of a reply; codes are those of HTTP.
-    private static func failure(in reply: JSONValue) -> ClientFailure {
+    static func failure(in reply: JSONValue) -> ClientFailure {
         guard let code = reply["error"]?["code"]?.integerValue.flatMap({ UInt32(exactly: $0) }) else {
             return unreadable
         }
@@ -229,27 +170,5 @@ package struct ChannelBackend: Sendable {
     private static func isMethod(_ method: String) -> Bool {
         !method.isEmpty && method.utf8.count <= 200 && SubjectToken.encode(method) == method
             && !method.split(separator: ".", omittingEmptySubsequences: false).contains(where: \.isEmpty)
-    }
-}
-
-/// How a backend publishes a message.
-package struct BackendPublication: Sendable, Equatable {
-    package var event: String?
-    package var tags: [String: String]
-    /// The same key again on the same channel is the same message, on channels with history, for two minutes.
-    package var idempotencyKey: String?
-    /// Whether it is for those who are there now only.
-    package var skipsHistory: Bool
-
-    /// Whether `name` may be an event's.
-    package static func isEvent(_ name: String) -> Bool { EventName.isValid(name) }
-
-    package init(
-        event: String? = nil, tags: [String: String] = [:], idempotencyKey: String? = nil, skipsHistory: Bool = false
-    ) {
-        self.event = event
-        self.tags = tags
-        self.idempotencyKey = idempotencyKey
-        self.skipsHistory = skipsHistory
     }
 }

@@ -5,13 +5,30 @@ internal import GatewayWire
 extension Shard {
     /// Encodes the message once for each group and queues the same bytes for all of its members.
     func fanOut(_ message: ChannelMessage, _ channel: ShardChannel) {
-        for subscription in channel.joining { subscription.held?.append(message) }
+        for subscription in channel.joining { hold(message, for: subscription) }
         for group in channel.groups {
             let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
             var count = 0
             for subscription in group.members where deliver(message, frame, to: subscription) { count += 1 }
             environment.metrics.delivered(count)
         }
+    }
+
+    /// How many messages wait for a join that is under way, while its hook takes its time.
+    private static let maximumHeld = 4096
+
+    /// Beyond the bound the join fails, and its client is told to try again.
+    private func hold(_ message: ChannelMessage, for subscription: Subscription) {
+        guard let count = subscription.held?.count else { return }
+        guard count >= Shard.maximumHeld else {
+            subscription.held?.append(message)
+            return
+        }
+        let connection = subscription.connection
+        let failure = ClientFailure.unavailable("messages come faster than the channel can be joined; try again")
+        perform(
+            connection.session.subscriptionFailed(
+                subscription.channel.name, failure, time: environment.clock.time()), connection)
     }
 
     /// - Returns: whether it was queued for the client.

@@ -31,7 +31,7 @@ extension Shard {
             // Where a protocol has no words for it, messages of a channel that the client does not know would come.
             guard connection.protocolID.knowsServerSubscriptions else { return }
             let command = SubscribeCommand(
-                channel: channel.description, recoverFrom: position, wantsJoinLeave: true, data: data?.serialized())
+                channel: channel.description, recoverFrom: position, data: data?.serialized())
             perform(connection.session.subscribeByServer(command), connection)
         case .refresh(let end):
             perform(connection.session.refreshByServer(expiresAt: end, time: time), connection)

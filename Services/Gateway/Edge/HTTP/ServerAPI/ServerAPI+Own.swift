@@ -55,7 +55,7 @@ extension ServerAPI {
     func task(_ parameters: APIParameters) async throws(ClientFailure) -> JSONValue {
         let reply = try await services.backend.call(
             "tasks.submit", parameters.all.serialized(),
-            Caller(user: try parameters.string("user"), roles: ["admin"]))
+            Caller(user: try parameters.string("user"), roles: ["admin"]), trace: trace)
         return (try? JSONValue(parsing: reply)) ?? [:]
     }
 }

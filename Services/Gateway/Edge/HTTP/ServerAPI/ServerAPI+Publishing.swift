@@ -49,7 +49,7 @@ extension ServerAPI {
             payload: data.serialized(),
             options: BackendPublication(
                 event: event, tags: tags, idempotencyKey: try parameters.text("idempotency_key"),
-                skipsHistory: try parameters.boolean("skip_history") ?? false))
+                skipsHistory: try parameters.boolean("skip_history") ?? false, trace: trace))
     }
 
     private func publish(_ message: Message, on channel: ChannelName) async throws(ClientFailure) -> JSONValue {

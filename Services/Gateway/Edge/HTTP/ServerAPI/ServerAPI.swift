@@ -15,6 +15,13 @@ struct ServerAPI {
     let key: String?
     let services: EdgeServices
     let keys = IdempotencyKeys()
+    /// Where the request that is answered stands in a trace.
+    private(set) var trace: TraceContext?
+
+    init(key: String?, services: EdgeServices) {
+        self.key = key
+        self.services = services
+    }
 
     /// How many parts of a broadcast or a parallel batch are under way at once.
     static let maximumConcurrency = 64
@@ -24,7 +31,9 @@ struct ServerAPI {
             try authorize(request)
             let parameters = try await request.json()
             let method = context.parameters.get("method") ?? ""
-            return .json(method == "batch" ? await batch(parameters) : await answer(method, parameters))
+            var api = self
+            api.trace = request.trace
+            return .json(method == "batch" ? await api.batch(parameters) : await api.answer(method, parameters))
         }
     }
 
