@@ -13,7 +13,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURATION ?= debug
 RUN_ARGUMENTS ?=
 VENV := .venv
-REQUIREMENTS := Tests/EndToEndTests/requirements.txt
+REQUIREMENTS := Tests/EndToEndTests/requirements.txt Tests/EndToEndTests/requirements-files.txt
 
 # One build serves `make check` and `make test`; in it every warning in our own code is an error.
 check check-build test: export APUS_STRICT := 1
@@ -91,7 +91,7 @@ format: ## Format every Swift file in place
 
 .PHONY: clean
 clean: ## Remove what was built, the Python environment and what `apus dev` keeps here
-	rm -rf .build .build-* $(VENV) .apus Benchmarks/.build Examples/own-service/.build
+	rm -rf .build .build-* $(VENV) .apus Benchmarks/.build Examples/own-service/.build Examples/chat/.build
 
 # The clients of the end-to-end tests, which nobody here wrote, come from PyPI.
 $(VENV): $(VENV)/installed

@@ -208,7 +208,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["apus", "apus-gateway", "apus-notifier", "apus-worker", "apus-livesync", "TestKit"],
-            path: "Tests/EndToEndTests", exclude: ["Scenarios", "Browser", "requirements.txt"], swiftSettings: settings),
+            path: "Tests/EndToEndTests",
+            exclude: ["Scenarios", "Browser", "requirements.txt", "requirements-files.txt"], swiftSettings: settings),
         tests(
             "IntegrationTests",
             ["NATSClient", "EventBusNATS", "EventBus", "Events", "JSON", "TestKit", logging]),

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes the Python environment FOLDER with the packages of REQUIREMENTS; does it anew only when they changed.
-# Usage: make-venv.sh FOLDER REQUIREMENTS
+# Makes the Python environment FOLDER with the packages of REQUIREMENTS, and those of FILES without what they depend on.
+# Usage: make-venv.sh FOLDER REQUIREMENTS FILES
 set -euo pipefail
 
 folder=$1
 requirements=$2
+files=$3
 
 # The first Python that can make environments: the one in PATH may be a build without ensurepip.
 python=
@@ -19,4 +20,5 @@ done
 echo "== Python clients for the tests into $folder"
 [ -x "$folder/bin/python" ] || "$python" -m venv --clear "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$files"
 touch "$folder/installed"

@@ -20,6 +20,16 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "clients in JavaScript that others wrote, in pages of another site", .timeLimit(.minutes(3)),
+            arguments: ["centrifuge_js"])
+        func visitors(scenario: String) async throws {
+            let configuration = SystemConfiguration(gateway: "  origins: ['*']")
+            try await ApusSystem.run([.gateway, .notifier], configuration: configuration) {
+                try await $0.runScenario(scenario, folder: "Browser")
+            }
+        }
+
         /// The services run in the system's folder, so the files are there.
         private static let configuration = SystemConfiguration(
             gateway: """

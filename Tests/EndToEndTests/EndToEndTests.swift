@@ -43,6 +43,23 @@ extension EndToEndTests {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("centrifuge_frames") }
         }
 
+        @Test(
+            "the Centrifuge route answers all that its client for Python can ask, through a restart",
+            .timeLimit(.minutes(3)))
+        func centrifugeFull() async throws {
+            try await ApusSystem.run([.gateway, .notifier]) { try await $0.runScenario("centrifuge_full") }
+        }
+
+        @Test("a service decides about channels, and a bad one costs nobody else anything", .timeLimit(.minutes(2)))
+        func hooks() async throws {
+            let configuration = SystemConfiguration(
+                gateway: """
+                      hook_timeout: 1s
+                      namespaces: [ { name: asked, subscribe: hook, publish: hook } ]
+                    """)
+            try await ApusSystem.run([.gateway], configuration: configuration) { try await $0.runScenario("hooks") }
+        }
+
         @Test("the plain WebSocket keeps to its close codes and error frames", .timeLimit(.minutes(2)))
         func plainWebSocket() async throws {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("plain_websocket") }
