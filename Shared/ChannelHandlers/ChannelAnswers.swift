@@ -48,30 +48,35 @@ public struct EventAnswer: Sendable, Equatable {
     public var data: JSONValue?
     /// The broadcast's name; nil is the event's own.
     public var event: String?
+    /// Whether it becomes a part of the channel's history, where the namespace has one.
+    public var isStored: Bool
     /// What goes back to the sender, where its protocol can carry it: in Phoenix the push's reply. Centrifuge clients
     /// learn only that it was taken.
     public var reply: JSONValue?
 
-    public init(_ audience: Audience, data: JSONValue? = nil, event: String? = nil, reply: JSONValue? = nil) {
+    public init(
+        _ audience: Audience, data: JSONValue? = nil, event: String? = nil, isStored: Bool = true,
+        reply: JSONValue? = nil
+    ) {
         self.audience = audience
         self.data = data
         self.event = event
+        self.isStored = isStored
         self.reply = reply
     }
 
-    /// Sends it to everybody on the channel. The gateway does it once it has this answer, and stores it where the
-    /// namespace has history.
+    /// Sends it to everybody on the channel; `storing: false` is for what nobody needs who comes later.
     public static func broadcast(
-        _ data: JSONValue? = nil, event: String? = nil, reply: JSONValue? = nil
+        _ data: JSONValue? = nil, event: String? = nil, storing: Bool = true, reply: JSONValue? = nil
     ) -> EventAnswer {
-        EventAnswer(.everyone, data: data, event: event, reply: reply)
+        EventAnswer(.everyone, data: data, event: event, isStored: storing, reply: reply)
     }
 
     /// Sends it to everybody but the sender's connection.
     public static func broadcastToOthers(
-        _ data: JSONValue? = nil, event: String? = nil, reply: JSONValue? = nil
+        _ data: JSONValue? = nil, event: String? = nil, storing: Bool = true, reply: JSONValue? = nil
     ) -> EventAnswer {
-        EventAnswer(.others, data: data, event: event, reply: reply)
+        EventAnswer(.others, data: data, event: event, isStored: storing, reply: reply)
     }
 
     /// Sends nothing to the channel; the sender gets `reply`.
@@ -80,14 +85,17 @@ public struct EventAnswer: Sendable, Equatable {
     /// Sends nothing to anybody.
     public static let handled = EventAnswer(.nobody)
 
-    /// As the gateway reads it. What goes to others only, the service has published itself.
+    /// Whether the service publishes it: what the gateway publishes goes to everybody and is stored.
+    var isPublishedHere: Bool { audience == .others || (audience == .everyone && !isStored) }
+
+    /// As the gateway reads it.
     var encoded: JSONValue {
         var members: JSONObject = [:]
-        switch audience {
-        case .everyone:
+        if audience == .everyone && !isPublishedHere {
             members["data"] = data
             members["event"] = event.map { .string($0) }
-        case .others, .nobody: members["publish"] = false
+        } else {
+            members["publish"] = false
         }
         members["reply"] = reply
         return .object(members)

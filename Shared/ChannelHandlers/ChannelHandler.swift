@@ -12,7 +12,7 @@ internal import EventBus
 ///     func handle(_ event: ChannelEvent) async throws -> EventAnswer {
 ///         switch event.name {
 ///         case "message": .broadcast(try await store.keep(event.data, by: event.caller))
-///         case "typing": .broadcastToOthers()
+///         case "typing": .broadcastToOthers(storing: false)
 ///         default: throw RPCError(404, "there is no event of that name here")
 ///         }
 ///     }

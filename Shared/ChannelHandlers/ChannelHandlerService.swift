@@ -70,7 +70,7 @@ public struct ChannelHandlerService: Sendable {
             let event = try ChannelEvent(request, namespace: namespace)
             return try await pool.ask(event.channel) { handler, channel in
                 let answer = try await handler.handle(event)
-                if answer.audience == .others {
+                if answer.isPublishedHere {
                     // The client may have been told already that it took too long.
                     try Task.checkCancellation()
                     try await channel.broadcast(event, as: answer)

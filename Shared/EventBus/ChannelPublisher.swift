@@ -21,16 +21,23 @@ public final class ChannelPublisher: Sendable {
     ///
     /// Returns when a message for a channel with history is stored. With `messageID`, publishing the same again within
     /// the stream's duplicate window stores nothing new.
+    /// - Parameter storing: false is for what matters to whoever listens now only, such as that somebody is typing: it is
+    ///   sent without being stored, whatever the namespace has.
     /// - Throws: ``BusError``; a retryable one leaves it unknown whether the message was stored, so that a caller with a
     ///   `messageID` should try again.
     public func publish(
         _ payload: [UInt8], on channel: ChannelName, event: String = "message", messageID: String? = nil,
-        headers: BusHeaders = [:]
+        storing: Bool = true, headers: BusHeaders = [:]
     ) async throws(BusError) {
         var message = BusMessage(subject: subjects.channel(channel), headers: headers, payload: payload)
         message.headers[HeaderName.event] = event
         message.headers[HeaderName.messageID] = messageID
         guard try await hasHistory(channel.namespace) else { return try bus.publish(message) }
+        guard storing else {
+            // Where stored messages appear, without the number of one.
+            message.subject = subjects.live(channel)
+            return try bus.publish(message)
+        }
         do throws(BusError) {
             try await bus.append(message)
         } catch  where error.code == .noResponders {

@@ -137,6 +137,7 @@ struct AnswerTests {
                 == ["data": ["id": 1], "event": "message", "reply": ["id": 1]])
         #expect(
             EventAnswer.broadcastToOthers(["id": 1], event: "x", reply: 5).encoded == ["publish": false, "reply": 5])
+        #expect(EventAnswer.broadcast(["id": 1], storing: false).encoded == ["publish": false])
         #expect(EventAnswer.reply("pong").encoded == ["publish": false, "reply": "pong"])
         #expect(EventAnswer.handled.encoded == ["publish": false])
     }

@@ -34,6 +34,7 @@ private actor Room: ChannelHandler {
         switch event.name {
         case "message": return .broadcast(["text": event.data, "by": .string(event.caller.user ?? "")], reply: "kept")
         case "typing": return .broadcastToOthers()
+        case "passing": return .broadcast(storing: false)
         case "echo": return .reply(event.data)
         case "announce":
             try await channel.broadcast(event.data, event: "news", headers: event.headers)
@@ -169,13 +170,20 @@ struct ServiceTests {
         }
     }
 
-    @Test("what is broadcast on channels with history is stored")
+    @Test("what is broadcast on channels with history is stored, unless the handler says otherwise")
     func history() async throws {
         try await bus.ensureStream(
             .channelHistory(
                 ChannelHistory(size: 10, timeToLive: .seconds(60)), namespace: "chat", subjects: .standard))
         try await serving(service()) {
+            let live = Inbox<BusMessage>()
+            try live.subscribe(to: "apus.live.chat.lobby", on: bus)
             _ = try await send("typing", ["on": true])
+            check(try await send("passing", "by"), .result(["publish": false]))
+            let seen = try await live.wait(for: 2)
+            #expect(seen.map { $0.headers[HeaderName.event] } == ["typing", "passing"])
+            #expect(seen.map { $0.headers[HeaderName.sequence] } == ["1", nil])
+            #expect(seen.map { $0.headers[HeaderName.exclude] } == ["c1", nil])
             let stored = try await bus.messages(
                 in: Subjects.standard.historyStream(namespace: "chat"), subject: nil, after: 0, limit: 10)
             #expect(stored.map { $0.message.headers[HeaderName.exclude] } == ["c1"])

@@ -27,7 +27,7 @@ actor ChatRoom: ChannelHandler {
         guard let user = event.caller.user else { throw RPCError(401, "sign in to chat") }
         switch kind(of: event) {
         case "message": return try await keep(event.data, by: user)
-        case "typing": return .broadcastToOthers(["user": .string(user)], event: "typing")
+        case "typing": return .broadcastToOthers(["user": .string(user)], event: "typing", storing: false)
         case "older":
             guard let before = event.data["before"]?.integerValue else {
                 throw RPCError(400, "before is a message's id")
