@@ -1,4 +1,5 @@
-"""Checks the Dockerfile, the YAML files and the environment example in deploy/ by their form.
+"""Checks the Dockerfile, the YAML files, the dashboards and the environment example in deploy/ by their form, and that
+dashboards and alerts name only metrics that docs/metrics.md explains.
 
 No container engine is needed. What is found is printed as FILE:LINE: problem; the exit status is 1 if there is any.
 """
@@ -122,6 +123,62 @@ def check_environment(file):
             problem(file, number, "neither a comment nor APUS_NAME=value")
 
 
+def documented_metrics():
+    """Every metric of docs/metrics.md with its kind."""
+    metrics = {}
+    for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) >= 4 and cells[1].startswith("`apus_"):
+            for name in re.findall(r"`(apus_\w+)", cells[1]):
+                metrics[name] = cells[2]
+    return metrics
+
+
+def check_expression(file, place, expression, metrics):
+    """Every metric that a query names must be one that is documented, in a form that its kind has."""
+    series = re.findall(r"\bapus_\w+", expression)
+    if not series:
+        problem(file, 1, f"{place}: names no metric of Apus")
+    for name in series:
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        if metrics.get(name) in ("counter", "gauge") or metrics.get(base) == "histogram" and base != name:
+            continue
+        problem(file, 1, f"{place}: {name} is not in docs/metrics.md")
+    if expression.count("(") != expression.count(")") or expression.count("{") != expression.count("}"):
+        problem(file, 1, f"{place}: brackets do not match")
+    for name in re.findall(r"(?:rate|increase)\((\w+)", expression):
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        if metrics.get(name) != "counter" and metrics.get(base) != "histogram":
+            problem(file, 1, f"{place}: the rate of {name}, which is no counter")
+
+
+def check_dashboard(file, metrics):
+    try:
+        dashboard = json.loads(file.read_text())
+    except ValueError as error:
+        return problem(file, getattr(error, "lineno", 1), f"not JSON: {error}")
+    identifiers = [panel["id"] for panel in dashboard["panels"]]
+    if len(set(identifiers)) < len(identifiers):
+        problem(file, 1, "two panels have the same id")
+    for panel in dashboard["panels"]:
+        targets = panel.get("targets", [])
+        if panel["type"] != "row" and not targets:
+            problem(file, 1, f"{panel['title']}: shows nothing")
+        for target in targets:
+            check_expression(file, panel["title"], target["expr"], metrics)
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            check_expression(file, f"variable {variable['name']}", variable["query"]["query"], metrics)
+
+
+def check_alerts(file, document, metrics):
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            check_expression(file, rule["alert"], rule["expr"], metrics)
+            if "summary" not in rule.get("annotations", {}) or "severity" not in rule.get("labels", {}):
+                problem(file, 1, f"{rule['alert']}: without summary or severity")
+
+
 documents = {}
 for path in sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")]):
     try:
@@ -133,6 +190,12 @@ check_dockerfile(DEPLOY / "Dockerfile")
 if "compose.yaml" in documents:
     check_compose(DEPLOY / "compose.yaml", documents["compose.yaml"][0])
 check_environment(DEPLOY / "env.example")
+metrics = documented_metrics()
+dashboards = sorted((DEPLOY / "grafana").glob("*.json"))
+for path in dashboards:
+    check_dashboard(path, metrics)
+if "prometheus-alerts.yml" in documents:
+    check_alerts(DEPLOY / "prometheus-alerts.yml", documents["prometheus-alerts.yml"][0], metrics)
 
-print("\n".join(problems) or f"Dockerfile, {len(documents)} YAML files and env.example are in order")
+print("\n".join(problems) or f"Dockerfile, {len(documents)} YAML files, {len(dashboards)} dashboard and env.example are in order")
 sys.exit(1 if problems else 0)

@@ -100,6 +100,11 @@ extension EndToEndTests {
             try await ApusSystem.run { try await $0.runScenario("cloud_events") }
         }
 
+        @Test("a gateway exports what docs/metrics.md says, and logs as JSON", .timeLimit(.minutes(2)))
+        func metrics() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("metrics") }
+        }
+
         @Test("the tool does what its help says", .timeLimit(.minutes(3)))
         func commands() async throws {
             try await ApusSystem.run { try await $0.runScenario("commands") }

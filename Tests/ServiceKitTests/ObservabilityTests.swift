@@ -9,7 +9,7 @@ import Testing
 @Suite struct ObservabilityTests {
     @Test("metrics are written in Prometheus's form")
     func exposition() {
-        let registry = PrometheusRegistry()
+        let registry = PrometheusRegistry(help: ["demo_level": "how high,\nand how \\"])
         let factory = PrometheusMetricsFactory(registry: registry)
         factory.makeCounter(label: "demo.requests-total", dimensions: [("kind", "a\"b\\c\nd")]).increment(by: 3)
         factory.makeCounter(label: "demo.requests-total", dimensions: [("kind", "a\"b\\c\nd")]).increment(by: 2)
@@ -20,7 +20,8 @@ import Testing
         let text = registry.exposition()
         #expect(text.contains("# TYPE demo_requests_total counter\n"))
         #expect(text.contains(#"demo_requests_total{kind="a\"b\\c\nd"} 5"#))
-        #expect(text.contains("demo_level 1.5\n"))
+        #expect(text.contains("# HELP demo_level how high,\\nand how \\\\\n# TYPE demo_level gauge\ndemo_level 1.5\n"))
+        #expect(text.contains("# TYPE demo_seconds histogram\n"))
         #expect(text.contains(#"demo_seconds_bucket{le="0.0025"} 1"#))
         #expect(text.contains(#"demo_seconds_bucket{le="+Inf"} 2"#))
         #expect(text.contains("demo_seconds_count 2\n"))

@@ -10,11 +10,17 @@ struct BusConnectionService: Service {
     let closeTimeout: Duration
     let logger: Logger
 
+    static let metrics = [
+        "apus_bus_connected": "1 while a NATS server can be reached",
+        "apus_bus_dropped_total": "messages that came faster than they were taken, dropped by the NATS client library",
+    ]
+
     func run() async throws {
         let events = bus.connectionEvents()
         readiness.set("bus", bus.isConnected)
         let isConnected = Gauge(label: "apus_bus_connected")
         isConnected.record(bus.isConnected ? 1 : 0)
+        let drops = Counter(label: "apus_bus_dropped_total")
         for await event in events.cancelOnGracefulShutdown() {
             switch event {
             case .connected:
@@ -26,7 +32,7 @@ struct BusConnectionService: Service {
                 isConnected.record(0)
                 logger.warning("lost the connection to NATS; trying again until it is back")
             case .slowConsumer(let subject, let dropped):
-                Counter(label: "apus_bus_dropped_total").increment(by: Int64(clamping: dropped))
+                drops.increment(by: Int64(clamping: dropped))
                 logger.warning(
                     "messages came faster than they were taken and were dropped",
                     metadata: ["bus.subject": "\(subject)", "bus.dropped": "\(dropped)"])

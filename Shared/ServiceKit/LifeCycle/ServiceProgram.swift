@@ -75,7 +75,7 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         LoggingSystem.bootstrap { label in
             ServiceLogHandler(label: label, format: common.logFormat, level: common.logLevel)
         }
-        let registry = PrometheusRegistry()
+        let registry = PrometheusRegistry(help: Configuration.metrics.merging(BusConnectionService.metrics) { $1 })
         MetricsSystem.bootstrap(PrometheusMetricsFactory(registry: registry))
         let logger = Logger(label: name)
         let readiness = Readiness()

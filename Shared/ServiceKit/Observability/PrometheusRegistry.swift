@@ -16,8 +16,10 @@ public final class PrometheusRegistry: Sendable {
     }
 
     private let families = Mutex<[String: Family]>([:])
+    private let help: [String: String]
 
-    public init() {}
+    /// - Parameter help: what each metric means, by name, for those who look at the figures themselves.
+    public init(help: [String: String] = [:]) { self.help = help }
 
     /// The series of a name and labels, made if it is not there. Asking for a name as two kinds gives each its own
     /// series, and the first kind is the one that is written.
@@ -49,6 +51,10 @@ public final class PrometheusRegistry: Sendable {
         let all = families.withLock { $0 }
         var text = ""
         for (name, family) in all.sorted(by: { $0.key < $1.key }) where !family.series.isEmpty {
+            if let meaning = help[name] {
+                let escaped = meaning.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
+                text += "# HELP \(name) \(escaped)\n"
+            }
             text += "# TYPE \(name) \(family.kind.rawValue)\n"
             for (labels, series) in family.series.sorted(by: { $0.key < $1.key }) {
                 series.write(name: name, labels: labels, to: &text)

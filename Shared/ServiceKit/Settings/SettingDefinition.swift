@@ -67,7 +67,14 @@ public protocol ServiceConfiguration: Sendable {
     /// The service's own keys; ``SettingDefinition/common`` is added to them.
     static var definitions: [SettingDefinition] { get }
 
+    /// What the service's metrics mean, by name: one sentence each, which `/metrics` shows.
+    static var metrics: [String: String] { get }
+
     /// Reads all keys. What is wrong is reported on the reader, which collects every problem; whatever this returns after
     /// a report is never used.
     init(from settings: inout SettingsReader)
+}
+
+extension ServiceConfiguration {
+    public static var metrics: [String: String] { [:] }
 }

@@ -6,12 +6,17 @@ internal import Synchronization
 package final class ShardGroup: Sendable {
     private let shards: [ObjectIdentifier: Shard]
     private let all: [(loop: any EventLoop, shard: Shard)]
+    private let metrics: GatewayMetrics
     private let next = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
     private let users: UserRegistry
 
+    /// How often it is measured how late an event loop is.
+    private static let lagInterval = TimeAmount.milliseconds(250)
+
     package init(group: any EventLoopGroup, environment: ShardEnvironment) {
         users = environment.users
+        metrics = environment.metrics
         all = group.makeIterator().map { loop in
             let shard = Shard(executor: loop.executor.asUnownedSerialExecutor(), environment: environment) { shard in
                 loop.execute { shard.assumeIsolated { $0.drainInbox() } }
@@ -74,12 +79,23 @@ package final class ShardGroup: Sendable {
         return counts
     }
 
-    /// Begins to give every shard its tick, about once a second.
+    /// Begins to give every shard its tick, about once a second, and to measure how late the loops are.
     package func startTicking() -> [RepeatedTask] {
-        all.map { loop, shard in
-            loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+        all.flatMap { loop, shard in
+            let tick = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
                 shard.assumeIsolated { $0.tick() }
             }
+            return [tick, measureLag(of: loop)]
+        }
+    }
+
+    private func measureLag(of loop: any EventLoop) -> RepeatedTask {
+        let interval = ShardGroup.lagInterval
+        let due = NIOLoopBoundBox.makeBoxSendingValue(NIODeadline.now() + interval, eventLoop: loop)
+        return loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [metrics] _ in
+            metrics.lagged(nanoseconds: (.now() - due.value).nanoseconds)
+            // A repeated task is planned anew when it has run.
+            due.value = .now() + interval
         }
     }
 

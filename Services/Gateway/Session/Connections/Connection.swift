@@ -1,5 +1,7 @@
 internal import Events
 package import GatewayWire
+internal import Identity
+internal import Logging
 
 /// Identifies a connection within its shard.
 package struct ConnectionID: Sendable, Hashable {
@@ -41,6 +43,16 @@ package final class Connection {
         self.codec = codec
         self.session = session
         self.transport = transport
+    }
+}
+
+extension Connection {
+    /// What log lines about it carry.
+    var logMetadata: Logger.Metadata {
+        [
+            "connection.client": "\(session.client)", "connection.user": "\(session.identity.user ?? "")",
+            "connection.protocol": "\(protocolID.rawValue)",
+        ]
     }
 }
 

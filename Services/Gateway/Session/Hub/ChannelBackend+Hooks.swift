@@ -56,7 +56,8 @@ extension ChannelBackend {
         let question = ChannelBackend.question(channel, caller).merging(more)
         let reply = try await request(
             subjects.hook(hook, namespace: channel.namespace), JSONValue.object(question).serialized(),
-            caller, trace, hookTimeout, nobody: "the service that decides about \(channel.namespace): channels is away")
+            caller, trace, hookTimeout, hook == .publish ? publishHooks : subscribeHooks,
+            nobody: "the service that decides about \(channel.namespace): channels is away")
         // A refusal counts, whatever else stands in the answer.
         if let error = reply["error"], !error.isNull { throw ChannelBackend.failure(in: reply) }
         guard let result = reply["result"] else { throw ChannelBackend.failure(in: reply) }

@@ -12,6 +12,9 @@ package struct ChannelBackend: Sendable {
     /// How long a service may take to answer.
     private let callTimeout: Duration
     let hookTimeout: Duration
+    private let calls = CallLatencies(label: "apus_gateway_rpc_seconds")
+    let subscribeHooks = CallLatencies(label: "apus_gateway_hook_seconds", dimensions: [("hook", "subscribe")])
+    let publishHooks = CallLatencies(label: "apus_gateway_hook_seconds", dimensions: [("hook", "publish")])
     /// Makes ids that no two messages share.
     private let makeMessageID: @Sendable () -> String
 
@@ -116,26 +119,30 @@ package struct ChannelBackend: Sendable {
     ) async throws(ClientFailure) -> [UInt8] {
         guard ChannelBackend.isMethod(method) else { throw .methodNotFound }
         let reply = try await request(
-            subjects.rpc(method), parameters, caller, trace, callTimeout, nobody: "no service answers \(method)")
+            subjects.rpc(method), parameters, caller, trace, callTimeout, calls, nobody: "no service answers \(method)")
         guard let value = reply["result"] else { throw ChannelBackend.failure(in: reply) }
         return value.serialized()
     }
 
     func request(
         _ subject: String, _ payload: [UInt8], _ caller: Caller, _ trace: TraceContext?, _ timeout: Duration,
-        nobody: String
+        _ latencies: CallLatencies, nobody: String
     ) async throws(ClientFailure) -> JSONValue {
         var message = BusMessage(subject: subject, payload: payload)
         ChannelBackend.write(caller, trace, to: &message.headers)
+        let start = ContinuousClock.now
         let reply: BusMessage
         do throws(BusError) {
             reply = try await bus.request(message, timeout: timeout)
         } catch {
+            latencies.record(CallLatencies.Outcome(error), since: start)
             throw ChannelBackend.failure(error, error.code == .noResponders ? nobody : "the service did not answer")
         }
         guard let value = try? JSONValue(parsing: reply.payload), value.objectValue != nil else {
+            latencies.record(.unreadable, since: start)
             throw ChannelBackend.unreadable
         }
+        latencies.record(CallLatencies.Outcome(reply: value), since: start)
         return value
     }
 

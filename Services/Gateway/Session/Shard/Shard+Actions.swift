@@ -46,6 +46,7 @@ extension Shard {
     func send(_ message: ServerMessage, to connection: Connection) {
         if case .failure(let failure, _) = message { environment.metrics.failed(failure) }
         guard !connection.isClosed, let bytes = connection.codec.encode(message) else { return }
+        environment.metrics.sent(message.kind, bytes: bytes.count)
         connection.transport.write(bytes)
         markDirty(connection)
     }
@@ -60,14 +61,12 @@ extension Shard {
         release(connection, lingers: disconnect.invitesBack)
         environment.logger.debug(
             "closing a connection",
-            metadata: [
-                "connection.client": "\(connection.session.client)",
-                "connection.user": "\(connection.session.identity.user ?? "")",
-                "close.code": "\(disconnect.code)", "close.reason": "\(disconnect.reason)",
-            ])
+            metadata: connection.logMetadata.merging(
+                ["close.code": "\(disconnect.code)", "close.reason": "\(disconnect.reason)"]) { $1 })
     }
 
     private func count(_ connection: Connection) {
+        environment.logger.debug("a client has connected", metadata: connection.logMetadata)
         guard let user = connection.session.identity.user, connection.countedUser == nil else { return }
         guard environment.users.connect(user, now: environment.clock.moment()) else {
             return perform(connection.session.close(.connectionLimit), connection)

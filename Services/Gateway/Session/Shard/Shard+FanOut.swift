@@ -10,7 +10,7 @@ extension Shard {
             let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
             var count = 0
             for subscription in group.members where deliver(message, frame, to: subscription) { count += 1 }
-            environment.metrics.delivered(count)
+            environment.metrics.sent(.publication, count: count, bytes: count * frame.bytes.count)
         }
     }
 
@@ -32,7 +32,6 @@ extension Shard {
     }
 
     /// - Returns: whether it was queued for the client.
-    @discardableResult
     func deliver(_ message: ChannelMessage, _ frame: SharedFrame, to subscription: Subscription) -> Bool {
         // The client has it already when it was part of what the client recovered.
         if message.sequence != 0, message.sequence <= subscription.startAfter { return false }
@@ -88,6 +87,7 @@ extension Shard {
             if backlog.dropped > 0 { send(.dropped(channel: group.label, count: backlog.dropped), to: connection) }
             for message in backlog.waiting {
                 let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
+                environment.metrics.sent(.publication, bytes: frame.bytes.count)
                 write(message, frame, subscription)
             }
         }

@@ -15,24 +15,29 @@ extension Shard {
                 let part = Array(changes[start..<min(start + Shard.changesPerFrame, changes.count)])
                 guard let bytes = group.protocolID.encodePresence(part, label: group.label) else { break }
                 let frame = SharedFrame(bytes)
+                var count = 0
                 for subscription in group.members where subscription.wantsJoinLeave {
-                    tell(frame, subscription)
+                    if tell(frame, subscription) { count += 1 }
                 }
+                environment.metrics.sent(.presence, count: count, bytes: count * bytes.count)
             }
         }
     }
 
-    private func tell(_ frame: SharedFrame, _ subscription: Subscription) {
+    /// - Returns: whether it was queued for the client.
+    private func tell(_ frame: SharedFrame, _ subscription: Subscription) -> Bool {
         let connection = subscription.connection
-        guard !connection.isClosed else { return }
+        guard !connection.isClosed else { return false }
         let limit = environment.rules.limits.outboundBytes
         if limit > 0, connection.transport.outstandingBytes > limit {
             // Whoever is left out some changes can no longer know who is there, whatever the policy for messages is: it
             // comes back and asks.
             environment.metrics.dropped(.disconnect)
-            return perform(connection.session.close(.slow), connection)
+            perform(connection.session.close(.slow), connection)
+            return false
         }
         connection.transport.write(frame)
         markDirty(connection)
+        return true
     }
 }

@@ -22,7 +22,7 @@ extension Shard {
             connection: connection, channel: channel, joinID: makeNumber(), isKnownToHook: asksHook)
         channel.joining.append(subscription)
         connection.subscriptions[name] = subscription
-        environment.metrics.subscribed()
+        environment.metrics.subscribed(connection.protocolID)
         let joinID = subscription.joinID
         let hub = environment.hub
         let backend = environment.backend
@@ -101,9 +101,10 @@ extension Shard {
         subscription.wantsJoinLeave = connection.session.wantsJoinLeave(name)
         subscription.channel.follow(subscription, label: label)
         for message in held {
-            deliver(
-                message, SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label)),
-                to: subscription)
+            let frame = SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label))
+            if deliver(message, frame, to: subscription) {
+                environment.metrics.sent(.publication, bytes: frame.bytes.count)
+            }
         }
         let namespace = subscription.channel.namespace
         if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
@@ -141,7 +142,7 @@ extension Shard {
         guard connection.subscriptions[channel.name] === subscription else { return }
         connection.subscriptions[channel.name] = nil
         channel.remove(subscription)
-        environment.metrics.unsubscribed()
+        environment.metrics.unsubscribed(connection.protocolID)
         if subscription.isKnownToHook {
             environment.backend.tellLeft(channel.name, connection.session.caller, reason: reason)
         }

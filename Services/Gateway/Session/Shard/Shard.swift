@@ -69,15 +69,22 @@ package actor Shard: ChannelReceiver {
             defer { inbox = [] }
             return inbox
         }
+        // One look at the clock for the whole batch.
+        var oldest: Timestamp?
         for delivery in deliveries {
             switch delivery {
             case .message(let message, let name):
+                oldest = oldest ?? message.storedAt
                 if let channel = channels[name] { fanOut(message, channel) }
             case .interrupted(let name, let generation): interrupt(name, generation)
             case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
             }
         }
         flushDirty()
+        if let oldest {
+            let waited = oldest.duration(to: environment.clock.time())
+            environment.metrics.delivered(nanoseconds: Int64(waited / .nanoseconds(1)))
+        }
     }
 
     // MARK: Writing
@@ -145,6 +152,7 @@ package actor Shard: ChannelReceiver {
         let now = environment.clock.moment()
         let time = environment.clock.time()
         for command in commands where !connection.isClosed {
+            environment.metrics.received(command.kind)
             if let user = connection.countedUser, command != .pong,
                 let seconds = environment.users.take(user, now: now)
             {
@@ -185,6 +193,7 @@ package actor Shard: ChannelReceiver {
         release(connection, lingers: true)
         if let user = connection.countedUser { environment.users.disconnect(user) }
         environment.metrics.closed(connection.protocolID)
+        environment.logger.debug("a connection has ended", metadata: connection.logMetadata)
     }
 
     /// Ends all subscriptions of a connection that ends.
@@ -259,9 +268,11 @@ package actor Shard: ChannelReceiver {
         }
         if connection.session.isOpen {
             if let ping = connection.codec.encode(.ping) {
+                environment.metrics.sent(.ping, bytes: ping.count)
                 connection.transport.write(ping)
                 markDirty(connection)
             } else {
+                environment.metrics.sent(.ping, bytes: 0)
                 connection.transport.ping()
             }
         } else {
