@@ -124,6 +124,34 @@ import Testing
         }
     }
 
+    @Test("messages that the bus drops since they come too fast are read from the stream, in their places")
+    func slowConsumer() async throws {
+        let count = 600
+        let harness = try HubHarness(size: count, pendingLimit: 2)
+        try await harness.run { hub in
+            let receiver = RecordingReceiver()
+            _ = try await hub.attach(harness.lobby, receiver)
+            let events = harness.bus.connectionEvents()
+            try await withThrowingTaskGroup { group in
+                for publisher in 0..<4 {
+                    group.addTask {
+                        let other = harness.bus.anotherConnection()
+                        for number in 0..<count / 4 {
+                            try await harness.publish(number...number, by: other)
+                            if number % 50 == publisher { await Task.yield() }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await receiver.wait(for: count)
+            #expect(receiver.offsets == Array(1...UInt64(count)))
+            for await event in events {
+                if case .slowConsumer = event { break }
+            }
+        }
+    }
+
     @Test("a thousand clients that come back at once cost the stream one read")
     func storm() async throws {
         let harness = try HubHarness(size: 100)

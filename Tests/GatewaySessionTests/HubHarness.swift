@@ -55,13 +55,14 @@ final class RecordingReceiver: ChannelReceiver {
 
 /// A hub on the bus in memory, with a namespace whose history is small.
 struct HubHarness {
-    let bus = MemoryBus()
+    let bus: MemoryBus
     let subjects = Subjects.standard
     let lobby: ChannelName
     let history: ChannelHistory
     let namespaces: NamespaceTable
 
-    init(size: Int = 5) throws {
+    init(size: Int = 5, pendingLimit: Int = MemoryBus.defaultPendingLimit) throws {
+        bus = MemoryBus(pendingLimit: pendingLimit)
         lobby = try ChannelName("room:lobby")
         history = ChannelHistory(size: size, timeToLive: .seconds(3600))
         namespaces = NamespaceTable(configured: [
