@@ -444,6 +444,71 @@ test('where no WebSocket opens events are read instead, each channel from its la
   apus.disconnect();
 });
 
+test('where streams are kept back too it polls, all channels in one request, each from where the last one ended', async (clock) => {
+  const polls = [];
+  const answers = [];
+  const fetch = (url, { body, signal }) => {
+    if (url.includes('/events')) return Promise.resolve(streamOf('').response); // opened, and then silent
+    equal(url, 'http://gateway.test/poll');
+    polls.push(JSON.parse(body));
+    return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('aborted')));
+      answers.push((status, answer) => resolve({ ok: status === 200, status, json: async () => answer }));
+    });
+  };
+  const apus = make({ fallback: true, token: 't', fetch, random: () => 0, timeout: 5000 });
+  const data = [];
+  const lost = [];
+  const refused = [];
+  for (const channel of ['room:a', 'room:b', 'room:no']) {
+    apus.subscribe(channel, { onMessage: (message) => data.push([message.channel, message.event, message.data]) });
+  }
+  apus.on('lost', (event) => lost.push(event));
+  apus.subscribe('room:no').on('unsubscribed', ({ code }) => refused.push(code));
+  apus.connect();
+  const dropSocket = async () => { await clock.advance(1); await FakeSocket.last.drop(); };
+  await dropSocket();
+  await dropSocket();
+  await clock.advance(1); // a stream is opened, and nothing comes
+  await clock.advance(5000);
+  equal(FakeSocket.all.length, 3); // a socket is tried once more
+  await dropSocket();
+  await clock.advance(1);
+  await eventually(() => polls.length === 1);
+  equal(polls[0], { channels: ['room:a', 'room:b', 'room:no'], wait: 0 });
+
+  answers[0](403);
+  for (const [index, status] of [[1, 200], [2, 200], [3, 403]]) {
+    await eventually(() => answers.length > index);
+    equal(polls[index].channels.length, 1);
+    answers[index](status, { messages: [], position: 'x', recovered: true });
+  }
+  await eventually(() => polls.length === 5);
+  equal([refused, polls[4]], [[403], { channels: ['room:a', 'room:b'], wait: 0 }]);
+  answers[4](200, { messages: [], position: 'p1', recovered: true });
+  await eventually(() => apus.state === 'live');
+  equal([apus.transport, apus.subscribe('room:a').state], ['poll', 'subscribed']);
+
+  await eventually(() => polls.length === 6);
+  equal(polls[5], { channels: ['room:a', 'room:b'], wait: 25, after: 'p1' });
+  answers[5](200, { messages: [{ channel: 'room:b', event: 'shout', data: { text: 'hi' }, offset: 2 }], position: 'p2', recovered: true });
+  await eventually(() => data.length === 1);
+  equal(data, [['room:b', 'shout', { text: 'hi' }]]);
+  equal(await apus.publish('room:a', 1).catch((error) => error.code), LocalCode.unsupported);
+
+  await eventually(() => polls.length === 7);
+  answers[6](503);
+  await eventually(() => apus.state === 'reconnecting');
+  await clock.advance(1);
+  await eventually(() => polls.length === 8);
+  equal(polls[7], { channels: ['room:a', 'room:b'], wait: 0, after: 'p2' });
+  equal(lost, []);
+  answers[7](200, { messages: [], position: 'p9', recovered: false });
+  await eventually(() => lost.length === 2);
+  equal(lost, [{ channel: 'room:a' }, { channel: 'room:b' }]);
+  apus.disconnect();
+});
+
 test('an event stream is read the same however it is cut into pieces', () => {
   const text = ': ping\r\n\r\nid: 1\nevent: a\ndata: x\r\ndata: y\r\n\r\ndata:z\r\n\r\nevent: none\n\nid: 2\ndata: {"k":"v: w"}\n\n';
   const expected = [{ event: 'a', data: 'x\ny', id: '1' }, { event: 'message', data: 'z', id: '1' }, { event: 'message', data: '{"k":"v: w"}', id: '2' }];

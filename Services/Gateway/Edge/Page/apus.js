@@ -9,7 +9,7 @@
  *
  * It speaks the Centrifuge client protocol (JSON) over a WebSocket, comes back by itself after a loss, fetches what
  * was missed meanwhile, and says so when something could not be fetched. Where no WebSocket can be opened it reads
- * Server-Sent Events instead. The interface is described in docs/apus.js.md.
+ * Server-Sent Events instead, and where those do not come through either, it polls. The interface is described in docs/apus.js.md.
  */
 
 /** Codes of errors that arise in the client; the server's own start at 100. */
@@ -21,6 +21,11 @@ const ALREADY_SUBSCRIBED = 105;
 const MESSAGE_TOO_BIG = 1009;
 /** From here on an `unsubscribe` push asks the client to subscribe again. */
 const RESUBSCRIBE_FROM = 2500;
+
+/** Statuses that say that a channel may not be followed, whenever one asks. */
+const REFUSED = new Set([400, 403, 404]);
+/** Seconds that a poll waits for a message. */
+const POLL_WAIT = 25;
 
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -220,9 +225,14 @@ export class Subscription extends Emitter {
     } catch {
       return this.emit('error', new ApusError(LocalCode.closed, 'the server sent an event that is not JSON'));
     }
-    if (event === 'dropped') return this._lost({ channel: this.channel, count: value?.count });
     if (event === 'unsubscribed') return this._push({ unsubscribe: value });
-    this.#deliver({ data: value, tags: { event } }, false);
+    this._message(event, value);
+  }
+
+  /** @private A message that came over HTTP. */
+  _message(event, data) {
+    if (event === 'dropped') return this._lost({ channel: this.channel, count: data?.count });
+    this.#deliver({ data, tags: { event } }, false);
   }
 
   /** @private Asks the server; called by the client when it is live. */
@@ -353,7 +363,7 @@ export class Subscription extends Emitter {
 export class Apus extends Emitter {
   /** 'disconnected', 'connecting', 'live' or 'reconnecting'. */ state = 'disconnected';
   /** The id the server gave this connection. */ client = null;
-  /** 'websocket', 'sse' or null. */ transport = null;
+  /** 'websocket', 'sse', 'poll' or null. */ transport = null;
 
   #url;
   #options;
@@ -364,6 +374,8 @@ export class Apus extends Emitter {
   #failedOpenings = 0;
   #everOpened = false;
   #prefersEvents = false;
+  #prefersPolls = false;
+  #pollPlace = { after: null };
   #nextId = 1;
   #inFlight = new Map();
   #waiting = new Set();
@@ -383,7 +395,7 @@ export class Apus extends Emitter {
    * @param {{min: number, max: number}} [options.backoff] milliseconds between attempts (250 to 20,000)
    * @param {number} [options.pingGrace] milliseconds that a ping of the server may be late (10,000)
    * @param {number} [options.maxWaiting] calls that may wait for the connection (1,000)
-   * @param {boolean} [options.fallback] read Server-Sent Events where no WebSocket opens (true)
+   * @param {boolean} [options.fallback] read Server-Sent Events, or poll, where no WebSocket opens (true)
    * @param {object} [options.data] given to the server on connect
    * @param {string} [options.name] of the application, for the operator
    * @param {Function} [options.WebSocket] another implementation
@@ -443,7 +455,7 @@ export class Apus extends Emitter {
     }
     const subscription = new Subscription(this, channel, options);
     this.#subscriptions.set(channel, subscription);
-    if (this.#socket instanceof EventStreams) this.#socket.follow(this.#subscriptions);
+    if (this.#socket instanceof HTTPReader) this.#socket.follow(this.#subscriptions);
     else if (this._isLive) subscription._subscribe();
     return subscription;
   }
@@ -455,7 +467,7 @@ export class Apus extends Emitter {
 
   /** Calls a method of a service; resolves with its result. */
   async rpc(method, params = {}, { timeout } = {}) {
-    if (this.#socket instanceof EventStreams) return this.#socket.rpc(method, params);
+    if (this.#socket instanceof HTTPReader) return this.#socket.rpc(method, params);
     return (await this._call({ rpc: { method, data: params } }, 'rpc', timeout)).data;
   }
 
@@ -489,7 +501,7 @@ export class Apus extends Emitter {
   /** @private */
   _forget(subscription, tellServer) {
     this.#subscriptions.delete(subscription.channel);
-    if (this.#socket instanceof EventStreams) this.#socket.follow(this.#subscriptions);
+    if (this.#socket instanceof HTTPReader) this.#socket.follow(this.#subscriptions);
     else if (tellServer && this._isLive && !this.#served.has(subscription.channel)) {
       this._call({ unsubscribe: { channel: subscription.channel } }, 'unsubscribe').catch(() => {});
     }
@@ -518,7 +530,7 @@ export class Apus extends Emitter {
     if (this.state === 'disconnected') {
       return reject(new ApusError(LocalCode.closed, 'not connected: call connect() first', true));
     }
-    if (this.#socket instanceof EventStreams) {
+    if (this.#socket instanceof HTTPReader) {
       return reject(new ApusError(LocalCode.unsupported, `${field} needs a WebSocket; this connection only reads`));
     }
     if (this.#waiting.size >= this.#options.maxWaiting) {
@@ -539,8 +551,11 @@ export class Apus extends Emitter {
   async #open() {
     const generation = ++this.#generation;
     const isCurrent = () => generation === this.#generation;
-    this.#timers.opening = setTimeout(
-      () => this.#close(LocalCode.timeout, 'the gateway does not answer', true), this.#options.timeout);
+    this.#timers.opening = setTimeout(() => {
+      // A stream that was let through and says nothing: something on the way waits for its end.
+      if (this.#socket instanceof EventStreams) this.#prefersPolls = true;
+      this.#close(LocalCode.timeout, 'the gateway does not answer', true);
+    }, this.#options.timeout);
     try {
       if (!this.#token && this.#options.getToken) {
         const token = await this.#options.getToken();
@@ -587,13 +602,15 @@ export class Apus extends Emitter {
   }
 
   #openEvents() {
-    const streams = new EventStreams(this.#url, this.#token, this.#options.fetch);
+    const streams = this.#prefersPolls
+      ? new Polls(this.#url, this.#token, this.#options.fetch, this.#pollPlace)
+      : new EventStreams(this.#url, this.#token, this.#options.fetch);
     this.#socket = streams;
     streams.onopen = () => {
       clearTimeout(this.#timers.opening);
       this.#attempt = 0;
       this.#prefersEvents = true;
-      this.transport = 'sse';
+      this.transport = streams instanceof Polls ? 'poll' : 'sse';
       this.#change('live');
       const error = new ApusError(LocalCode.unsupported, 'this connection only reads');
       for (const call of this.#waiting) {
@@ -867,24 +884,42 @@ export class EventParser {
   }
 }
 
-/**
- * The way out where no WebSocket opens: one stream of Server-Sent Events per channel, so that each continues from its
- * own last event, and calls by POST. It stands in the place of a socket.
- */
-class EventStreams {
+/** What stands in the place of a socket where none opens: it reads over HTTP, and calls go by POST. */
+class HTTPReader {
   onopen = null;
   onclose = null;
 
-  #base;
-  #headers;
-  #fetch;
-  #readers = new Map();
+  _base;
+  _headers;
+  _fetch;
 
   constructor(socketUrl, token, fetch) {
-    this.#base = socketUrl.replace(/^ws/, 'http').replace(/\/connection\/websocket(\?.*)?$/, '');
-    this.#headers = token ? { Authorization: `Bearer ${token}` } : {};
-    this.#fetch = fetch;
+    this._base = socketUrl.replace(/^ws/, 'http').replace(/\/connection\/websocket(\?.*)?$/, '');
+    this._headers = token ? { Authorization: `Bearer ${token}` } : {};
+    this._fetch = fetch;
   }
+
+  _post(path, body, signal) {
+    return this._fetch(`${this._base}${path}`, {
+      method: 'POST',
+      headers: { ...this._headers, 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      signal,
+    });
+  }
+
+  async rpc(method, params) {
+    const response = await this._post(`/rpc/${encodeURIComponent(method)}`, params);
+    const answer = await response.json().catch(() => ({}));
+    if (response.ok && !answer?.error) return answer?.result ?? answer;
+    const { code = response.status, message = response.statusText, temporary } = answer?.error ?? {};
+    throw new ApusError(code, message, temporary ?? code >= 500);
+  }
+}
+
+/** One stream of Server-Sent Events per channel, so that each continues from its own last event. */
+class EventStreams extends HTTPReader {
+  #readers = new Map();
 
   /** Reads exactly these channels. */
   follow(subscriptions) {
@@ -901,18 +936,6 @@ class EventStreams {
     }
   }
 
-  async rpc(method, params) {
-    const response = await this.#fetch(`${this.#base}/rpc/${encodeURIComponent(method)}`, {
-      method: 'POST',
-      headers: { ...this.#headers, 'Content-Type': 'application/json' },
-      body: JSON.stringify(params),
-    });
-    const answer = await response.json().catch(() => ({}));
-    if (response.ok && !answer?.error) return answer?.result ?? answer;
-    const { code = response.status, message = response.statusText, temporary } = answer?.error ?? {};
-    throw new ApusError(code, message, temporary ?? code >= 500);
-  }
-
   close() {
     this.onopen = this.onclose = null;
     for (const reader of this.#readers.values()) reader.abort();
@@ -925,10 +948,10 @@ class EventStreams {
     try {
       const query = new URLSearchParams({ channel: subscription.channel });
       if (subscription._lastEventId !== null) query.set('last_event_id', subscription._lastEventId);
-      const headers = { ...this.#headers, Accept: 'text/event-stream' };
-      const response = await this.#fetch(`${this.#base}/events?${query}`, { headers, signal, cache: 'no-store' });
+      const headers = { ...this._headers, Accept: 'text/event-stream' };
+      const response = await this._fetch(`${this._base}/events?${query}`, { headers, signal, cache: 'no-store' });
       ({ status } = response);
-      if ([400, 403, 404].includes(status)) return subscription._dismiss(new ApusError(status, 'refused'));
+      if (REFUSED.has(status)) return subscription._dismiss(new ApusError(status, 'refused'));
       if (!response.ok) throw new Error(`the event stream was refused with status ${status}`);
       const parser = new EventParser();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -949,5 +972,82 @@ class EventStreams {
     const isResumed = subscription._lastEventId !== null;
     if (event.id !== null) subscription._lastEventId = event.id;
     subscription._subscribed({ recoverable: Boolean(position), recovered: isResumed && recovered, ...position });
+  }
+}
+
+/**
+ * The last way out, where a proxy keeps a stream back until it ends: one long poll after the other, for all channels. The
+ * position, which is all that the next poll needs, outlives the connection.
+ */
+class Polls extends HTTPReader {
+  #place;
+  #subscriptions = new Map();
+  #current = null;
+
+  constructor(socketUrl, token, fetch, place) {
+    super(socketUrl, token, fetch);
+    this.#place = place;
+  }
+
+  /** Reads exactly these channels, in one request from the end of this turn of the event loop on. */
+  follow(subscriptions) {
+    this.#subscriptions = new Map(subscriptions);
+    this.#current?.abort();
+    const reader = (this.#current = new AbortController());
+    queueMicrotask(() => this.#read(reader.signal));
+  }
+
+  close() {
+    this.onopen = this.onclose = null;
+    this.#current?.abort();
+  }
+
+  async #read(signal) {
+    let status = 0;
+    let reason = 'polling failed';
+    try {
+      // The first answer comes at once: it says where the channels are.
+      for (let wait = 0; !signal.aborted && this.#subscriptions.size > 0; wait = POLL_WAIT) {
+        const response = await this.#poll([...this.#subscriptions.keys()], wait, signal);
+        ({ status } = response);
+        if (REFUSED.has(status)) {
+          await this.#dismissRefused(status, signal);
+          continue;
+        }
+        if (!response.ok) throw new Error(`polling was refused with status ${status}`);
+        const answer = await response.json();
+        if (!signal.aborted) this.#take(answer);
+      }
+      return;
+    } catch (error) {
+      reason = error.message;
+    }
+    if (!signal.aborted) this.onclose?.({ status, reason });
+  }
+
+  #poll(channels, wait, signal) {
+    return this._post('/poll', { channels, wait, after: this.#place.after ?? undefined }, signal);
+  }
+
+  /** One channel that may not be followed has all of them refused. */
+  async #dismissRefused(status, signal) {
+    for (const [channel, subscription] of [...this.#subscriptions]) {
+      const isAlone = this.#subscriptions.size === 1;
+      const answer = isAlone ? status : (await this.#poll([channel], 0, signal)).status;
+      if (REFUSED.has(answer)) return subscription._dismiss(new ApusError(answer, 'refused'));
+    }
+    throw new Error(`polling was refused with status ${status}`);
+  }
+
+  #take({ messages, position, recovered }) {
+    const isLost = this.#place.after !== null && !recovered;
+    this.#place.after = position;
+    this.onopen?.();
+    this.onopen = null;
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.state === 'subscribing') subscription._subscribed({});
+      if (isLost) subscription._lost({ channel: subscription.channel });
+    }
+    for (const { channel, event, data } of messages) this.#subscriptions.get(channel)?._message(event, data);
   }
 }

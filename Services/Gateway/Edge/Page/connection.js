@@ -43,7 +43,7 @@ export function startConnection(apus) {
     if (state === 'disconnected') return [reason];
     if (state !== 'live') return [];
     return [
-      transport === 'sse' ? 'reading Server-Sent Events' : null,
+      { sse: 'reading Server-Sent Events', poll: 'polling' }[transport],
       recovered || gaps || lost ? `${count(recovered, 'message')} recovered` : null,
       lost ? `${lost} lost` : gaps ? null : recovered ? 'none lost' : null,
       gaps ? count(gaps, 'gap') : null,

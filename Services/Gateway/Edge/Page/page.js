@@ -58,7 +58,7 @@ async function start() {
 
   // On a socket the server does this by itself.
   apus.on('state', ({ transport }) => {
-    if (transport === 'sse' && user) apus.subscribe(`user:${user}`);
+    if ((transport === 'sse' || transport === 'poll') && user) apus.subscribe(`user:${user}`);
   });
 
   startConnection(apus);
