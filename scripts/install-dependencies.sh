@@ -58,6 +58,7 @@ find_missing() {
     need nats-server has_program nats-server
     need sqlite3 has_program sqlite3
     [ "$purpose" != run ] || return 0
+    need curl has_program curl # the documentation's examples
     need python3-venv has_python
     need openssl has_program openssl      # makes the certificates of the tests with TLS
     need util-linux has_program setpriv   # so that no program of a test outlives it
