@@ -98,7 +98,9 @@ let package = Package(
             name: "CNats", path: "Shared/CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
         .systemLibrary(
             name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
+        library("Deflate", path: "Shared/Deflate", ["CZlib"]),
         library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
@@ -122,7 +124,7 @@ let package = Package(
         library(
             "GatewayEdge", path: "Services/Gateway/Edge",
             [
-                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", nioCore, nioPosix, nioHTTP1,
+                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", "Deflate", nioCore, nioPosix, nioHTTP1,
                 hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes, crypto, lifecycle, "EventBus", logging, metrics,
             ], resources: [.embedInCode("Page")]),
         library(
@@ -162,13 +164,14 @@ let package = Package(
             ]),
 
         tests("JSONTests", ["JSON", "TestKit"]),
+        tests("DeflateTests", ["Deflate", "TestKit"]),
         tests("EventsTests", ["Events", "JSON", "TestKit"]),
         tests("NATSClientTests", ["NATSClient", "JSON"]),
         tests("EventBusTests", ["EventBus", "Events", "JSON", "TestKit", logging]),
         tests("ChannelHandlersTests", ["ChannelHandlers", "EventBus", "Events", "JSON", "TestKit", logging]),
         tests("IdentityTests", ["Identity", "JSON", "Events", "TestKit", crypto, cryptoExtras]),
         tests("ServiceKitTests", ["ServiceKit", "JSON", "EventBus", "Events", configuration, coreMetrics]),
-        tests("GatewayWireTests", ["GatewayWire", "JSON", "Events"]),
+        tests("GatewayWireTests", ["GatewayWire", "JSON", "Events", "TestKit"]),
         tests(
             "GatewaySessionTests",
             ["GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "TestKit", logging]),
@@ -176,7 +179,7 @@ let package = Package(
             "GatewayEdgeTests",
             [
                 "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
-                "TestKit", nioCore, nioPosix,
+                "Deflate", "TestKit", nioCore, nioPosix, logging,
             ]),
         tests(
             "NotifierTests",

@@ -29,6 +29,7 @@ walls() {
     cat <<'TABLE'
 only  | Shared/NATSClient/.* | CNats | one module wraps libnats
 only  | Shared/JSON/.* | CJansson | one module wraps jansson
+only  | Shared/Deflate/.* | CZlib | one module wraps zlib
 only  | Shared/EventBusNATS/.*|Shared/TestKit/.* | NATSClient | services program against EventBus
 only  | Services/LiveSync/App/.*|Services/CommandLine/.* | GRDB|GRDBSQLite | only live sync reads databases (and `apus dev` makes one)
 only  | Services/Gateway/(Edge|App)/.*|Shared/ServiceKit/.* | NIO.*|Hummingbird.* | only the gateway's edge and the admin routes know sockets
@@ -38,6 +39,7 @@ only  | Shared/ServiceKit/.* | Configuration|Yams | one module reads configurati
 only  | nowhere | TestKit | linked by tests only
 only  | nowhere | XCTest|Testing | tests live in Tests
 allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Musl|Darwin|Synchronization | the lowest layer
+allow | Shared/Deflate/.* | CZlib | bytes in, bytes out
 allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
 allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|Collections | a contract without a transport
 allow | Shared/ChannelHandlers/.* | JSON|Events|EventBus|Logging|Synchronization | handlers speak to the gateway over any bus

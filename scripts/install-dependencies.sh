@@ -53,6 +53,7 @@ find_missing() {
     need pkg-config has_program pkg-config
     need libnats-dev has_library libnats
     need libjansson-dev has_library jansson
+    need zlib1g-dev has_library zlib
     need libsqlite3-dev has_library sqlite3
     [ "$purpose" != build ] || return 0
     need nats-server has_program nats-server
