@@ -70,6 +70,51 @@ extension EndToEndTests {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("server_sent_events") }
         }
 
+        @Test("long and plain polling lose nothing between two polls", .timeLimit(.minutes(3)))
+        func polling() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("polling") }
+        }
+
+        @Test(
+            "pages of the origins that are let in may use the routes for clients, others may not",
+            .timeLimit(.minutes(2)))
+        func crossOrigin() async throws {
+            let configuration = SystemConfiguration(gateway: "  origins: https://shop.example\n  anonymous: false")
+            try await ApusSystem.run([.gateway], configuration: configuration) {
+                try await $0.runScenario("cross_origin")
+            }
+        }
+
+        @Test("a WebSocket keeps to RFC 6455, and to RFC 7692 where it is switched on", .timeLimit(.minutes(4)))
+        func webSocketEcho() async throws {
+            let plain = SystemConfiguration(gateway: "  echo: true\n  anonymous: true")
+            try await ApusSystem.run([.gateway], configuration: plain) { try await $0.runScenario("websocket_echo") }
+            let compressed = SystemConfiguration(
+                gateway: "  echo: true\n  anonymous: true\n  websocket: { compression: true }")
+            try await ApusSystem.run([.gateway], configuration: compressed) {
+                try await $0.runScenario("websocket_echo", ["APUS_TEST_COMPRESSION": "1"])
+            }
+        }
+
+        @Test("every limit has its answer and its metric", .timeLimit(.minutes(3)))
+        func limits() async throws {
+            let configuration = SystemConfiguration(
+                gateway: """
+                      ping_interval: 1s
+                      limits:
+                        connections: 40
+                        connections_per_user: 3
+                        user_messages_per_minute: 100
+                        connection_messages_per_second: 10
+                        channels_per_connection: 5
+                        channel_name_bytes: 20
+                        message_bytes: 1024
+                        connect_timeout: 2s
+                        idle_timeout: 3s
+                    """)
+            try await ApusSystem.run([.gateway], configuration: configuration) { try await $0.runScenario("limits") }
+        }
+
         @Test("calls and the server API work over HTTP", .timeLimit(.minutes(2)))
         func httpRoutes() async throws {
             try await ApusSystem.run { try await $0.runScenario("http_routes") }
@@ -187,6 +232,21 @@ extension EndToEndTests {
                 #expect(shown.contains(#""status":"completed""#) && shown.contains(#""attempt":2"#), "\(shown)")
                 #expect(try await system.end(second, SIGTERM) == .status(0))
             }
+        }
+
+        @Test("hostile clients cost bounded memory, and nobody else notices", .timeLimit(.minutes(6)))
+        func hostile() async throws {
+            let configuration = SystemConfiguration(
+                gateway: """
+                      anonymous: true
+                      ping_interval: 5s
+                      limits: { connect_timeout: 6s, outbound_bytes: 262144, connections_per_user: 0 }
+                      namespaces:
+                        - { name: fire, subscribe: anyone }
+                        - { name: latest, subscribe: anyone, slow: latest }
+                        - { name: oldest, subscribe: anyone, slow: drop_oldest }
+                    """)
+            try await ApusSystem.run([.gateway], configuration: configuration) { try await $0.runScenario("hostile") }
         }
 
         @Test("malformed input is answered, counted and kept, and stops nothing", .timeLimit(.minutes(3)))

@@ -178,7 +178,7 @@ import Testing
         _ = session.receive(.subscribe(SubscribeCommand(channel: "room:a"), 2), time: time, now: now)
         #expect(
             session.receive(.subscribe(SubscribeCommand(channel: "room:b"), 3), time: time, now: now)
-                == [.send(.failure(.limitExceeded, 3))])
+                == [.limited(.channelsPerConnection), .send(.failure(.limitExceeded, 3))])
     }
 
     // MARK: Addresses
@@ -239,20 +239,64 @@ import Testing
     @Test("over its rate a connection is told when to come again, and closed if it does not stop")
     func rate() throws {
         var session = try connected(rules(limits: GatewayLimits(connectionMessagesPerSecond: 5)))
+        let limited = SessionAction.limited(.connectionMessagesPerSecond)
         var refusals = 0
         var last: [SessionAction] = []
-        for reference in 1...(10 + Session.maximumRefusalsInARow + 5) {
+        for reference in 1...(10 + Session.maximumRefusals + 5) {
             last = session.receive(.ping(UInt32(reference)), time: time, now: now)
-            if last == [.send(.failure(.tooManyRequests(retryAfterSeconds: 1), UInt32(reference)))] { refusals += 1 }
-            if last == [.close(.tooManyRequests)] { break }
+            let failure = ClientFailure.tooManyRequests(retryAfterSeconds: 1)
+            if last == [limited, .send(.failure(failure, UInt32(reference)))] { refusals += 1 }
+            if last == [limited, .close(.tooManyRequests)] { break }
         }
-        #expect(refusals == Session.maximumRefusalsInARow)
-        #expect(last == [.close(.tooManyRequests)])
+        #expect(refusals == Session.maximumRefusals)
+        #expect(last == [limited, .close(.tooManyRequests)])
         var patient = try connected(rules(limits: GatewayLimits(connectionMessagesPerSecond: 5)))
         for second in 0..<50 {
             let later = Moment(milliseconds: now.milliseconds + Int64(second) * 250)
             #expect(patient.receive(.ping(1), time: time, now: later) == [.send(.pong(1))])
         }
+    }
+
+    @Test("a client that goes on at twice its rate is closed, though half of what it sends is let through")
+    func persistentRate() throws {
+        var session = try connected(rules(limits: GatewayLimits(connectionMessagesPerSecond: 10)))
+        var closedAt: Int?
+        for message in 0..<2000 where closedAt == nil {
+            let later = Moment(milliseconds: now.milliseconds + Int64(message) * 50)
+            if session.receive(.ping(1), time: time, now: later).contains(.close(.tooManyRequests)) {
+                closedAt = message
+            }
+        }
+        #expect((400..<600).contains(closedAt ?? 0), "closed at \(closedAt ?? -1)")
+    }
+
+    @Test("a user's own rate is refused like the connection's, and in the end closes too")
+    func userRate() throws {
+        var session = try connected()
+        let limited = SessionAction.limited(.userMessagesPerMinute)
+        #expect(
+            session.refuse(.ping(7), .userMessagesPerMinute, retryAfterSeconds: 3, now: now)
+                == [limited, .send(.failure(.tooManyRequests(retryAfterSeconds: 3), 7))])
+        for _ in 1..<Session.maximumRefusals {
+            _ = session.refuse(.ping(7), .userMessagesPerMinute, retryAfterSeconds: 3, now: now)
+        }
+        #expect(
+            session.refuse(.ping(7), .userMessagesPerMinute, retryAfterSeconds: 3, now: now)
+                == [limited, .close(.tooManyRequests)])
+    }
+
+    @Test("a name that is too long is told how long it may be, and counted")
+    func nameLength() throws {
+        var session = try connected(rules(limits: GatewayLimits(channelNameBytes: 10)))
+        let failure = ClientFailure.channelNameTooLong(maximum: 10)
+        for label in ["room:12345678901", "room:" + String(repeating: "x", count: 300)] {
+            #expect(
+                session.receive(.subscribe(SubscribeCommand(channel: label), 2), time: time, now: now)
+                    == [.limited(.channelNameBytes), .send(.failure(failure, 2))])
+        }
+        #expect(
+            session.receive(.subscribe(SubscribeCommand(channel: "room:1234567890"), 3), time: time, now: now)
+                == [.join(try name("room:1234567890"), from: nil, asksHook: false)])
     }
 
     @Test("only so many commands may be under way")
@@ -266,7 +310,7 @@ import Testing
         }
         #expect(
             session.receive(call(3), time: time, now: now)
-                == [.send(.failure(.tooManyRequests(retryAfterSeconds: 1), 3))])
+                == [.limited(.commandsInFlight), .send(.failure(.tooManyRequests(retryAfterSeconds: 1), 3))])
         _ = session.completed(.pong(1))
         #expect(session.receive(call(4), time: time, now: now) == [.call(method: "m", parameters: [], 4)])
     }

@@ -1,3 +1,4 @@
+internal import Events
 internal import Foundation
 internal import GatewayEdge
 package import GatewaySession
@@ -24,6 +25,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
     package var hookGrace: Duration
     package var tokenGrace: Duration
     package var offersEcho: Bool
+    package var compressesMessages: Bool
     package var uploadDirectory: String?
     package var uploadBytes: Int
     package var sampleFile: String?
@@ -46,17 +48,23 @@ package struct GatewayConfiguration: ServiceConfiguration {
             "gateway.origins", .list, "browser origins let in, comma-separated, * for all; default: the same host"),
         SettingDefinition("gateway.namespaces", .structure, "classes of channels; see docs/configuration.md"),
         SettingDefinition(
+            "gateway.limits.connections", .integer, default: "100000",
+            "open connections to this gateway; 0 switches the limit off"),
+        SettingDefinition(
             "gateway.limits.connection_messages_per_second", .integer, default: "50",
             "commands of a connection each second, with a burst of twice that; 0 switches the limit off"),
         SettingDefinition(
             "gateway.limits.user_messages_per_minute", .integer, default: "1000",
-            "commands of all connections of a user each minute; 0 switches the limit off"),
+            "commands, calls and polls of a user each minute through this gateway; 0 switches the limit off"),
         SettingDefinition(
             "gateway.limits.connections_per_user", .integer, default: "100",
-            "open connections of a user; 0 switches the limit off"),
+            "open connections of a user to this gateway; 0 switches the limit off"),
         SettingDefinition(
             "gateway.limits.channels_per_connection", .integer, default: "128",
             "channels that a connection may be on; 0 switches the limit off"),
+        SettingDefinition(
+            "gateway.limits.channel_name_bytes", .integer, default: "200",
+            "the longest name of a channel, without its namespace; 1 to 200"),
         SettingDefinition(
             "gateway.limits.message_bytes", .integer, default: "65536",
             "the largest frame a client may send; at least 128"),
@@ -66,6 +74,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition(
             "gateway.limits.connect_timeout", .duration, default: "10s",
             "how long a client may take for the handshake and to authenticate"),
+        SettingDefinition(
+            "gateway.limits.idle_timeout", .duration, default: "1h",
+            "how long a connection without a subscription may send nothing but pongs; 0 switches the limit off"),
         SettingDefinition(
             "gateway.ping_interval", .duration, default: "25s",
             "how often a client is pinged; one that is silent for two intervals is gone"),
@@ -91,6 +102,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
             "how long a subscription stays when its time is over and the hook that gave it cannot be asked"),
         SettingDefinition(
             "gateway.echo", .boolean, default: "false", "offer /echo, a WebSocket for conformance suites"),
+        SettingDefinition(
+            "gateway.websocket.compression", .boolean, default: "false",
+            "compress messages of WebSockets whose clients offer it (permessage-deflate)"),
         SettingDefinition(
             "gateway.upload.directory", .string, "where POST /upload stores files; without it there are no uploads"),
         SettingDefinition(
@@ -119,6 +133,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
         hookGrace = settings.duration("gateway.hook_grace") ?? .seconds(30)
         tokenGrace = settings.duration("gateway.token.grace") ?? .seconds(5)
         offersEcho = settings.boolean("gateway.echo")
+        compressesMessages = settings.boolean("gateway.websocket.compression")
         uploadDirectory = settings.string("gateway.upload.directory")
         uploadBytes = settings.integer("gateway.upload.bytes") ?? 104_857_600
         sampleFile = settings.string("gateway.page.sample")
@@ -156,17 +171,23 @@ package struct GatewayConfiguration: ServiceConfiguration {
             return value > 0 ? value : nil
         }
         var limits = GatewayLimits()
+        limits.connections = limit("connections")
         limits.connectionMessagesPerSecond = limit("connection_messages_per_second")
         limits.userMessagesPerMinute = limit("user_messages_per_minute")
         limits.connectionsPerUser = limit("connections_per_user")
         limits.channelsPerConnection = limit("channels_per_connection")
         limits.outboundBytes = limit("outbound_bytes") ?? 0
+        limits.channelNameBytes = settings.integer("gateway.limits.channel_name_bytes") ?? limits.channelNameBytes
+        if !(1...ChannelName.maximumNameLength).contains(limits.channelNameBytes) {
+            settings.report("gateway.limits.channel_name_bytes", "from 1 to \(ChannelName.maximumNameLength)")
+        }
         limits.messageBytes = settings.integer("gateway.limits.message_bytes") ?? limits.messageBytes
         if !(128...67_108_864).contains(limits.messageBytes) {
             settings.report("gateway.limits.message_bytes", "from 128 to 67108864")
         }
         limits.connectTimeout = settings.duration("gateway.limits.connect_timeout") ?? limits.connectTimeout
         if limits.connectTimeout < .seconds(1) { settings.report("gateway.limits.connect_timeout", "at least 1s") }
+        limits.idleTimeout = settings.duration("gateway.limits.idle_timeout").flatMap { $0 > .zero ? $0 : nil }
         return limits
     }
 }

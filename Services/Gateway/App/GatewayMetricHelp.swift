@@ -16,6 +16,9 @@ extension GatewayConfiguration {
         "apus_gateway_control_refused_total":
             "orders of other gateways that were not carried out since too many waited",
         "apus_gateway_errors_total": "commands answered with an error",
+        "apus_gateway_limited_total": "times that clients came to a limit",
+        "apus_gateway_inbox_overflows_total":
+            "messages that came faster than an event loop takes them; their channels' subscribers begin anew",
         "apus_gateway_deliveries_total": "messages of channels queued for clients, one for each client",
         "apus_gateway_messages_sent_total": "what was queued for clients, one for each client",
         "apus_gateway_sent_bytes_total": "what was queued for clients, in bytes before framing and compression",

@@ -45,9 +45,10 @@ package func buildGateway(
         verifySubscription: { token, now throws(IdentityError) in
             try refusals.noting { () throws(IdentityError) in try verifier.verifySubscription(token, now: now) }
         })
+    let users = UserRegistry(limits: configuration.limits)
+    let metrics = GatewayMetrics()
     let environment = ShardEnvironment(
-        rules: rules, hub: hub, backend: backend, presence: presence,
-        users: UserRegistry(limits: configuration.limits), metrics: GatewayMetrics(), clock: clock,
+        rules: rules, hub: hub, backend: backend, presence: presence, users: users, metrics: metrics, clock: clock,
         makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
     let group = MultiThreadedEventLoopGroup(
         numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
@@ -78,8 +79,8 @@ package func buildGateway(
         services: edgeServices(
             configuration, context,
             EdgeServicesParts(
-                backend: backend, hub: hub, presence: presence, control: control, policy: policy, clock: clock,
-                node: node, verifier: verifier, refusals: refusals)),
+                backend: backend, hub: hub, presence: presence, control: control, policy: policy, users: users,
+                metrics: metrics, clock: clock, node: node, verifier: verifier, refusals: refusals)),
         logger: context.logger,
         onListening: { port in
             context.readiness.set("accepting", true)
@@ -116,7 +117,8 @@ private func edgeConfiguration(
     return EdgeConfiguration(
         host: configuration.listen.host, port: configuration.listen.port,
         origins: OriginPolicy(configuration.origins), limits: configuration.limits,
-        offersEcho: configuration.offersEcho, serverAPIKey: configuration.serverAPIKey,
+        pingInterval: configuration.pingInterval, offersEcho: configuration.offersEcho,
+        compressesMessages: configuration.compressesMessages, serverAPIKey: configuration.serverAPIKey,
         upload: configuration.uploadDirectory.map {
             UploadConfiguration(directory: $0, maximumBytes: configuration.uploadBytes)
         },
@@ -134,6 +136,8 @@ private struct EdgeServicesParts {
     var presence: PresenceService
     var control: ControlService
     var policy: ChannelPolicy
+    var users: UserRegistry
+    var metrics: GatewayMetrics
     var clock: GatewayClock
     var node: String
     var verifier: TokenVerifier
@@ -154,7 +158,8 @@ private func edgeServices(
     let subjects = context.subjects
     return EdgeServices(
         backend: parts.backend, hub: parts.hub, presence: parts.presence, control: parts.control,
-        policy: parts.policy, clock: parts.clock, node: parts.node, version: context.version,
+        policy: parts.policy, users: parts.users, metrics: parts.metrics, clock: parts.clock, node: parts.node,
+        version: context.version,
         allowsAnonymous: configuration.allowsAnonymous,
         verify: { token, now throws(IdentityError) in
             try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }

@@ -29,6 +29,11 @@ package struct ClientFailure: Error, Sendable, Equatable {
         ClientFailure(code: 107, message: "bad request: \(why)")
     }
 
+    /// A channel's name is longer than `gateway.limits.channel_name_bytes`.
+    package static func channelNameTooLong(maximum: Int) -> ClientFailure {
+        .badRequest("a channel's name has at most \(maximum) bytes")
+    }
+
     /// Over a rate limit.
     package static func tooManyRequests(retryAfterSeconds: Int) -> ClientFailure {
         ClientFailure(
@@ -85,8 +90,12 @@ package struct Disconnect: Sendable, Hashable {
     package static let stale = Disconnect(code: 3502, reason: "stale")
     package static let forced = Disconnect(code: 3503, reason: "force disconnect")
     package static let connectionLimit = Disconnect(code: 3504, reason: "connection limit")
+    package static let channelLimit = Disconnect(code: 3505, reason: "channel limit")
     package static let permissionDenied = Disconnect(code: 3507, reason: "permission denied")
     package static let notAvailable = Disconnect(code: 3508, reason: "not available")
+    /// Without a subscription and silent for `gateway.limits.idle_timeout`. In the range that applications may use and in
+    /// which a client comes back by itself.
+    package static let idle = Disconnect(code: 4000, reason: "idle")
     /// A frame larger than `gateway.limits.message_bytes`.
     package static let messageTooBig = Disconnect(code: 1009, reason: "message too big")
     package static let protocolError = Disconnect(code: 1002, reason: "protocol error")

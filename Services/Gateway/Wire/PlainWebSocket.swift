@@ -53,10 +53,13 @@ package struct PlainWebSocket: WireProtocol {
         case .shutdown: Disconnect(code: 1001, reason: "Server is leaving")
         case .messageTooBig: Disconnect(code: 1009, reason: "Message too big")
         case .protocolError: disconnect
-        case .badRequest: Disconnect(code: 1008, reason: "Bad request")
+        case .badRequest, .channelLimit: Disconnect(code: 1008, reason: "Bad request")
         case .forced: Disconnect(code: 4003, reason: disconnect.reason)
-        case .internalError, .insufficientState, .noPong, .stale, .connectionLimit, .notAvailable:
-            Disconnect(code: 1011, reason: disconnect.reason)
+        // Messages are lost for good, or the server ended the subscription: only a new connection begins anew. Browsers'
+        // libraries take 1012 and 1013 for a reason to come back.
+        case .insufficientState: Disconnect(code: 1012, reason: "Messages were lost, connect again")
+        case .connectionLimit: Disconnect(code: 1013, reason: "Too many connections")
+        case .internalError, .noPong, .stale, .notAvailable: Disconnect(code: 1011, reason: disconnect.reason)
         // What a backend said, for clients that know it.
         default: disconnect
         }

@@ -81,12 +81,17 @@ package struct ChannelCursor: Sendable, Equatable {
     /// By the channel's name as the client wrote it, in the order in which they were asked for.
     package private(set) var positions: [(label: String, position: StreamPosition)] = []
 
+    /// How many positions are read: each costs as much as there are before it.
+    package static let maximumCount = 1024
+
     package init() {}
 
     /// Reads what ``text`` writes; nil for anything else.
     package init?(_ text: String) {
         guard text.utf8.count <= 65_536 else { return nil }
-        for part in text.split(separator: ",") {
+        let parts = text.split(separator: ",")
+        guard parts.count <= ChannelCursor.maximumCount else { return nil }
+        for part in parts {
             let fields = part.split(separator: "~", omittingEmptySubsequences: false)
             guard fields.count == 3, let label = SubjectToken.decode(fields[0]),
                 let epoch = SubjectToken.decode(fields[1]), let offset = UInt64(fields[2])

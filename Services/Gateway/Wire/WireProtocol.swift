@@ -3,6 +3,7 @@ package enum WireProtocolID: String, Sendable, CaseIterable {
     case centrifugeJSON = "centrifuge"
     case plainWebSocket = "websocket"
     case serverSentEvents = "sse"
+    case longPolling = "poll"
 }
 
 /// Bytes that no valid client of the protocol can send; the connection is closed.

@@ -6,6 +6,7 @@ extension WireProtocolID {
         case .centrifugeJSON: CentrifugeJSON.encodeBroadcast(publication, label: label)
         case .plainWebSocket: PlainWebSocket.encodeBroadcast(publication, label: label)
         case .serverSentEvents: ServerSentEvents.encodeBroadcast(publication, label: label)
+        case .longPolling: LongPolling.encodeBroadcast(publication, label: label)
         }
     }
 
@@ -19,6 +20,7 @@ extension WireProtocolID {
         case .centrifugeJSON: CentrifugeJSON.encodePresence(changes, label: label)
         case .plainWebSocket: PlainWebSocket.encodePresence(changes, label: label)
         case .serverSentEvents: ServerSentEvents.encodePresence(changes, label: label)
+        case .longPolling: LongPolling.encodePresence(changes, label: label)
         }
     }
 
@@ -28,6 +30,7 @@ extension WireProtocolID {
         case .centrifugeJSON: CentrifugeJSON.closeCode(disconnect)
         case .plainWebSocket: PlainWebSocket.closeCode(disconnect)
         case .serverSentEvents: ServerSentEvents.closeCode(disconnect)
+        case .longPolling: LongPolling.closeCode(disconnect)
         }
     }
 }

@@ -14,6 +14,7 @@ struct CallRoute {
     func add(to router: Router<BasicRequestContext>) {
         router.post("rpc/:method") { request, context async throws -> Response in
             let identity = try services.identity(of: request)
+            try services.admit(identity)
             let parameters = try await request.json()
             let method = context.parameters.get("method") ?? ""
             do throws(ClientFailure) {
@@ -31,7 +32,9 @@ struct CallRoute {
     static func response(_ failure: ClientFailure) -> Response {
         var error: JSONObject = ["code": .integer(Int64(failure.code)), "message": .string(failure.message)]
         if failure.isTemporary { error["temporary"] = true }
-        return .json(["error": .object(error)], status: status(failure))
+        var response = Response.json(["error": .object(error)], status: status(failure))
+        response.headers[.retryAfter] = failure.retryAfterSeconds.map { "\($0)" }
+        return response
     }
 
     private static func status(_ failure: ClientFailure) -> HTTPResponse.Status {
@@ -43,6 +46,7 @@ struct CallRoute {
         case ClientFailure.limitExceeded.code: .contentTooLarge
         case ClientFailure.notAvailable.code: .serviceUnavailable
         case 107: .badRequest
+        case 111: .tooManyRequests
         default: .internalServerError
         }
     }

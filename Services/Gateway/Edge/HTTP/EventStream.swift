@@ -5,40 +5,42 @@ internal import Synchronization
 
 /// The transport of an event stream: what the shard writes on its loop is taken by the response's task.
 ///
-/// Bounded by the shard, which looks at ``outstandingBytes`` before it writes.
+/// Bounded by the shard, which looks at ``outstandingBytes`` before it writes. The response's task takes it in pieces, so
+/// that what it has handed to the socket and the client has not read is never much more than one of them.
 final class EventStream: Transport, Sendable {
     private struct State {
-        /// Written and not yet handed on.
-        var queued = ByteBuffer()
+        /// Written and not yet handed on. Bytes that many clients get are shared with them.
+        var queued = CircularBuffer<[UInt8]>()
         /// Written and not yet taken by the client's side of the socket.
         var outstanding = 0
-        var isEnded = false
-        var opening: Opening = .pending(nil)
+        /// More was outstanding than the shard likes; it waits to be told that there is room.
+        var isFull = false
+        var end: Disconnect?
         var reader: CheckedContinuation<ByteBuffer?, Never>?
         var onWritable: (@Sendable () -> Void)?
     }
 
-    private enum Opening {
-        case pending(CheckedContinuation<Disconnect?, Never>?)
-        case started
-        case refused(Disconnect)
-    }
-
     private let state = Mutex(State())
+    private let mark: WriteMark
+    let opening = OpeningGate()
+
+    /// How much the response's task takes at a time.
+    static let pieceBytes = 32_768
+
+    init(mark: WriteMark) { self.mark = mark }
 
     /// Called when a client that was slow has taken what waited.
-    var onWritable: (@Sendable () -> Void)? {
-        get { state.withLock { $0.onWritable } }
-        set { state.withLock { $0.onWritable = newValue } }
-    }
+    func onWritable(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onWritable = body } }
 
     // MARK: The shard's side
 
     func write(_ bytes: [UInt8]) {
+        guard !bytes.isEmpty else { return }
         state.withLock { state in
-            guard !state.isEnded else { return }
-            state.queued.writeBytes(bytes)
+            guard state.end == nil else { return }
+            state.queued.append(bytes)
             state.outstanding += bytes.count
+            if state.outstanding > mark.high { state.isFull = true }
         }
     }
 
@@ -46,7 +48,7 @@ final class EventStream: Transport, Sendable {
 
     func flush() {
         let (reader, buffer) = state.withLock { state -> (CheckedContinuation<ByteBuffer?, Never>?, ByteBuffer?) in
-            guard state.queued.readableBytes > 0, let reader = state.reader else { return (nil, nil) }
+            guard !state.queued.isEmpty, let reader = state.reader else { return (nil, nil) }
             state.reader = nil
             return (reader, EventStream.take(&state))
         }
@@ -55,59 +57,44 @@ final class EventStream: Transport, Sendable {
 
     var outstandingBytes: Int { state.withLock { $0.outstanding } }
 
-    func start() {
-        let waiter = state.withLock { state -> CheckedContinuation<Disconnect?, Never>? in
-            guard case .pending(let waiter) = state.opening else { return nil }
-            state.opening = .started
-            return waiter
-        }
-        waiter?.resume(returning: nil)
-    }
+    func start() { opening.start() }
 
     func ping() {}
 
     func close(_ disconnect: Disconnect) {
-        let (waiter, reader, rest) = state.withLock { state in
-            state.isEnded = true
-            var waiter: CheckedContinuation<Disconnect?, Never>?
-            if case .pending(let pending) = state.opening {
-                waiter = pending
-                state.opening = .refused(disconnect)
-            }
+        let (reader, rest) = state.withLock { state -> (CheckedContinuation<ByteBuffer?, Never>?, ByteBuffer?) in
+            guard state.end == nil else { return (nil, nil) }
+            state.end = disconnect
+            // A reader that does not read gets no more, and what waits for it is freed: it continues from the log.
+            if disconnect == .slow, state.isFull, state.reader == nil { state.queued = CircularBuffer() }
             let reader = state.reader
             state.reader = nil
-            let rest = reader != nil && state.queued.readableBytes > 0 ? EventStream.take(&state) : nil
-            return (waiter, reader, rest)
+            return (reader, reader != nil && !state.queued.isEmpty ? EventStream.take(&state) : nil)
         }
-        waiter?.resume(returning: disconnect)
+        opening.end(disconnect)
         reader?.resume(returning: rest)
     }
 
-    // MARK: The response's side
-
-    /// Waits until the session has everything it needs.
-    /// - Returns: why it is refused, or nil.
-    func opening() async -> Disconnect? {
-        await withCheckedContinuation { continuation in
-            let answer: Disconnect?? = state.withLock { state in
-                switch state.opening {
-                case .pending:
-                    state.opening = .pending(continuation)
-                    return nil
-                case .started: return .some(nil)
-                case .refused(let disconnect): return .some(disconnect)
-                }
-            }
-            if let answer { continuation.resume(returning: answer) }
+    /// The client has gone: nobody takes what waits.
+    func abandon() {
+        let reader = state.withLock { state in
+            state.end = state.end ?? .shutdown
+            state.queued = CircularBuffer()
+            defer { state.reader = nil }
+            return state.reader
         }
+        opening.end(.shutdown)
+        reader?.resume(returning: nil)
     }
+
+    // MARK: The response's side
 
     /// What waits to be sent; nil at the end.
     func next() async -> ByteBuffer? {
         await withCheckedContinuation { continuation in
             let answer: ByteBuffer?? = state.withLock { state in
-                if state.queued.readableBytes > 0 { return EventStream.take(&state) }
-                if state.isEnded { return .some(nil) }
+                if !state.queued.isEmpty { return EventStream.take(&state) }
+                if state.end != nil { return .some(nil) }
                 state.reader = continuation
                 return nil
             }
@@ -115,32 +102,39 @@ final class EventStream: Transport, Sendable {
         }
     }
 
+    /// Why it has ended; nil while it has not.
+    var end: Disconnect? { state.withLock { $0.end } }
+
     /// The socket has taken so many bytes.
     func wrote(_ count: Int) {
-        let notify = state.withLock { state in
+        let notify = state.withLock { state -> (@Sendable () -> Void)? in
             state.outstanding -= count
-            return state.outstanding == 0 ? state.onWritable : nil
+            guard state.isFull, state.outstanding <= mark.low else { return nil }
+            state.isFull = false
+            return state.onWritable
         }
         notify?()
     }
 
-    /// The client has gone.
-    func abandon() { close(.shutdown) }
-
     private static func take(_ state: inout State) -> ByteBuffer {
-        defer { state.queued = ByteBuffer() }
-        return state.queued
+        var buffer = ByteBuffer()
+        repeat {
+            buffer.writeBytes(state.queued.removeFirst())
+        } while buffer.readableBytes < pieceBytes
+            && !state.queued.isEmpty
+        return buffer
     }
 }
 
-extension Shard {
-    /// Opens a connection for an event stream.
-    func openEventStream(_ stream: EventStream, token: String?, channels: [SubscribeCommand], trace: TraceContext?)
-        -> ConnectionID
-    {
-        let id = open(
-            .serverSentEvents, codec: ServerSentEvents(), manner: .address, transport: stream, trace: trace)
-        openAddress(id, token: token, channels: channels, cursor: ChannelCursor())
-        return id
+/// Between which amounts a connection that waits to be written to counts as slow and as recovered.
+struct WriteMark: Equatable {
+    let low: Int
+    let high: Int
+
+    /// - Parameter outboundBytes: the bound on what may wait, 0 for none; the marks are below the half of it, where leaving
+    ///   messages out begins.
+    init(outboundBytes: Int) {
+        high = outboundBytes > 0 ? max(1, min(65_536, outboundBytes / 2)) : 65_536
+        low = high / 2
     }
 }

@@ -19,10 +19,12 @@ struct HTTPRoutes {
 
     func router() -> Router<BasicRequestContext> {
         let router = Router()
+        router.add(middleware: CrossOrigin(origins: configuration.origins))
         router.add(middleware: JSONErrorMiddleware())
         PageRoutes(configuration: configuration.page, services: services, offersUpload: configuration.upload != nil)
             .add(to: router)
-        EventStreamRoute(shards: shards, origins: configuration.origins).add(to: router)
+        EventStreamRoute(shards: shards, limits: configuration.limits).add(to: router)
+        PollRoute(shards: shards, services: services).add(to: router)
         CallRoute(services: services).add(to: router)
         ServerAPI(key: configuration.serverAPIKey, services: services).add(to: router)
         if let upload = configuration.upload { UploadRoute(configuration: upload, services: services).add(to: router) }
@@ -34,15 +36,21 @@ struct HTTPRoutes {
 struct HTTPFailure: Error, HTTPResponseError {
     let status: HTTPResponse.Status
     let message: String
+    /// When the client may try again.
+    let retryAfterSeconds: Int?
 
-    init(_ status: HTTPResponse.Status, _ message: String) {
+    init(_ status: HTTPResponse.Status, _ message: String, retryAfterSeconds: Int? = nil) {
         self.status = status
         self.message = message
+        self.retryAfterSeconds = retryAfterSeconds
     }
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
-        .json(
-            ["error": ["code": .integer(Int64(status.code)), "message": .string(message)]], status: status)
+        var error: JSONObject = ["code": .integer(Int64(status.code)), "message": .string(message)]
+        if let retryAfterSeconds { error["retry_after"] = .integer(Int64(retryAfterSeconds)) }
+        var response = Response.json(["error": .object(error)], status: status)
+        response.headers[.retryAfter] = retryAfterSeconds.map { "\($0)" }
+        return response
     }
 }
 

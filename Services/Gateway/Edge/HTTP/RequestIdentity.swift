@@ -16,4 +16,12 @@ extension EdgeServices {
             throw HTTPFailure(.unauthorized, error.isExpired ? "the token has expired" : "the token is not valid")
         }
     }
+
+    /// Counts a request as a message of its user.
+    /// - Throws: 429 when the user has sent as many as one may.
+    func admit(_ identity: Identity) throws {
+        guard let user = identity.user, let seconds = users.take(user, now: clock.moment()) else { return }
+        metrics.limited(.userMessagesPerMinute)
+        throw HTTPFailure(.tooManyRequests, "too many requests of this user", retryAfterSeconds: seconds)
+    }
 }

@@ -9,6 +9,8 @@ package struct EdgeServices: Sendable {
     package var presence: PresenceService
     package var control: ControlService
     package var policy: ChannelPolicy
+    package var users: UserRegistry
+    package var metrics: GatewayMetrics
     package var clock: GatewayClock
     package var node: String
     package var version: String
@@ -22,7 +24,7 @@ package struct EdgeServices: Sendable {
 
     package init(
         backend: ChannelBackend, hub: Hub, presence: PresenceService, control: ControlService, policy: ChannelPolicy,
-        clock: GatewayClock,
+        users: UserRegistry, metrics: GatewayMetrics, clock: GatewayClock,
         node: String, version: String, allowsAnonymous: Bool,
         verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
         issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?,
@@ -33,6 +35,8 @@ package struct EdgeServices: Sendable {
         self.presence = presence
         self.control = control
         self.policy = policy
+        self.users = users
+        self.metrics = metrics
         self.clock = clock
         self.node = node
         self.version = version

@@ -5,37 +5,47 @@ internal import NIOHTTP1
 
 /// The first handler of every connection: reads the request line and gives the connection to whoever serves it.
 ///
-/// WebSockets go to one lean handler that reads its own handshake; everything else to the HTTP server.
+/// WebSockets go to one lean handler that reads its own handshake; everything else to the HTTP server, once the head of the
+/// first request is whole. Whoever does not send one in time is closed.
 final class FrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let routes: SocketRoutes
     private let limits: GatewayLimits
+    private let admission: ConnectionAdmission
     /// Installs the HTTP server's handlers behind this one.
     private let becomeHTTP: (any Channel) -> EventLoopFuture<Void>
     /// The connection is not HTTP's.
     private let becomeSocket: () -> Void
     private var received = ByteBuffer()
     private var isDecided = false
+    /// One connection more than the gateway serves: it is told so once its request can be answered.
+    private let isExcess: Bool
     private var timeout: Scheduled<Void>?
 
     init(
-        routes: SocketRoutes, limits: GatewayLimits, becomeHTTP: @escaping (any Channel) -> EventLoopFuture<Void>,
+        routes: SocketRoutes, limits: GatewayLimits, admission: ConnectionAdmission, isExcess: Bool,
+        becomeHTTP: @escaping (any Channel) -> EventLoopFuture<Void>,
         becomeSocket: @escaping () -> Void
     ) {
         self.routes = routes
         self.limits = limits
+        self.admission = admission
+        self.isExcess = isExcess
         self.becomeHTTP = becomeHTTP
         self.becomeSocket = becomeSocket
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limits.connectTimeout)) {
-            [weak self] in
+        // Those that are too many anyway are waited for a moment only.
+        let time = isExcess ? min(limits.connectTimeout, .seconds(1)) : limits.connectTimeout
+        timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) { [weak self, admission] in
             // Whoever opens a connection and does not finish a request in time is not waited for.
-            if self?.isDecided == false { bound.value.close(promise: nil) }
+            guard self?.isDecided == false else { return }
+            admission.count(.connectTimeout)
+            bound.value.close(promise: nil)
         }
     }
 
@@ -52,13 +62,21 @@ final class FrontHandler: ChannelInboundHandler, RemovableChannelHandler {
             return
         }
         let line = received.readableBytesView[..<lineEnd]
-        guard SocketRoutes.isSocketRoute(line) else { return serveHTTP(context) }
+        let isSocket = SocketRoutes.isSocketRoute(line)
         guard let end = headEnd() else {
-            if received.readableBytes > RequestHead.maximumBytes {
+            let maximum = isSocket ? RequestHead.maximumBytes : RequestHead.maximumBytesOfHTTP
+            if received.readableBytes > maximum {
                 refuse(context, status: 431, reason: "the request's head is too large", extraHeaders: "")
             }
             return
         }
+        if isExcess {
+            admission.count(.connections)
+            return refuse(
+                context, status: 503, reason: "this gateway has as many connections as it serves; try again",
+                extraHeaders: "Retry-After: 5\r\n")
+        }
+        guard isSocket else { return serveHTTP(context) }
         let bytes = received.readBytes(length: end) ?? []
         do throws(RequestHead.Invalid) {
             let head = try RequestHead(parsing: bytes)

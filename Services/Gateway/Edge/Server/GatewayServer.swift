@@ -13,7 +13,10 @@ package struct EdgeConfiguration: Sendable {
     package var port: Int
     package var origins: OriginPolicy
     package var limits: GatewayLimits
+    package var pingInterval: Duration
     package var offersEcho: Bool
+    /// Whether WebSockets offer permessage-deflate.
+    package var compressesMessages: Bool
     package var serverAPIKey: String?
     package var upload: UploadConfiguration?
     package var page: PageConfiguration
@@ -21,14 +24,17 @@ package struct EdgeConfiguration: Sendable {
 
     package init(
         host: String, port: Int, origins: OriginPolicy = OriginPolicy([]), limits: GatewayLimits = GatewayLimits(),
-        offersEcho: Bool = false, serverAPIKey: String? = nil, upload: UploadConfiguration? = nil,
-        page: PageConfiguration = PageConfiguration(), drain: DrainPolicy = DrainPolicy()
+        pingInterval: Duration = .seconds(25), offersEcho: Bool = false, compressesMessages: Bool = false,
+        serverAPIKey: String? = nil, upload: UploadConfiguration? = nil, page: PageConfiguration = PageConfiguration(),
+        drain: DrainPolicy = DrainPolicy()
     ) {
         self.host = host
         self.port = port
         self.origins = origins
         self.limits = limits
+        self.pingInterval = pingInterval
         self.offersEcho = offersEcho
+        self.compressesMessages = compressesMessages
         self.serverAPIKey = serverAPIKey
         self.upload = upload
         self.page = page
@@ -39,6 +45,9 @@ package struct EdgeConfiguration: Sendable {
 /// The gateway's listening socket and everything behind it, until shutdown begins; then every client is told to come back,
 /// and this ends when all have gone.
 package struct GatewayServer: Service {
+    /// How long a connection of HTTP may wait between two requests, and for the head of the second.
+    private static let idleTimeout = Duration.seconds(75)
+
     private let configuration: EdgeConfiguration
     private let group: MultiThreadedEventLoopGroup
     private let shards: ShardGroup
@@ -71,15 +80,24 @@ package struct GatewayServer: Service {
             .router()
         let routes = SocketRoutes(
             shards: shards, origins: configuration.origins, limits: configuration.limits,
-            offersEcho: configuration.offersEcho)
+            offersEcho: configuration.offersEcho,
+            compressors: configuration.compressesMessages ? LoopCompressors(group) : nil)
         let limits = configuration.limits
+        let pingInterval = configuration.pingInterval
+        let admission = ConnectionAdmission(maximum: limits.connections, metrics: services.metrics)
         let onListening = self.onListening
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .error)
         let application = Application(
             router: router,
             server: HTTPServerBuilder { responder in
-                EdgeChannel(http: HTTP1Channel(responder: responder), routes: routes, limits: limits)
+                EdgeChannel(
+                    http: HTTP1Channel(
+                        responder: responder,
+                        configuration: HTTP1Channel.Configuration(
+                            additionalChannelHandlers: [SlowRequestHandler(admission: admission)],
+                            idleTimeout: TimeAmount(GatewayServer.idleTimeout))),
+                    routes: routes, limits: limits, admission: admission, unacknowledgedTimeout: pingInterval * 2)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: "apus",

@@ -9,8 +9,10 @@ struct RequestHead: Equatable {
     var query: [(name: String, value: String)]
     private var fields: [(name: String, value: String)]
 
-    /// The longest head that is read.
+    /// The longest head of a WebSocket's handshake that is read.
     static let maximumBytes = 16_384
+    /// The longest head of another request: it may hold the positions of many channels.
+    static let maximumBytesOfHTTP = 81_920
 
     /// Why bytes are not a request that can be answered, with the status that says so.
     struct Invalid: Error, Equatable {

@@ -39,6 +39,12 @@ package final class ShardGroup: Sendable {
         all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count].shard
     }
 
+    /// Runs `body` on the shard's loop soon, in the order of the calls.
+    package func run(on shard: Shard, _ body: @escaping @Sendable (isolated Shard) -> Void) {
+        guard let loop = all.first(where: { $0.shard === shard })?.loop else { return }
+        loop.execute { shard.assumeIsolated { body($0) } }
+    }
+
     /// How many clients are connected to this gateway.
     package var connectionCount: Int64 {
         get async {

@@ -8,6 +8,8 @@ struct SocketRoutes: Sendable {
     let origins: OriginPolicy
     let limits: GatewayLimits
     let offersEcho: Bool
+    /// Nil where messages are not compressed.
+    let compressors: LoopCompressors?
 
     /// What becomes of a request.
     enum Outcome {
@@ -37,16 +39,21 @@ struct SocketRoutes: Sendable {
             return .refuse(
                 status: 503, reason: "the gateway is leaving; connect again", extraHeaders: "Retry-After: 1\r\n")
         }
-        switch WebSocketHandshake.answer(head, origins: origins) {
+        let compression = compressors == nil ? nil : PerMessageDeflate.accept(head.list("sec-websocket-extensions"))
+        switch WebSocketHandshake.answer(head, origins: origins, extension: compression) {
         case .refuse(let status, let reason, let extraHeaders):
             return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)
-        case .accept(let response): return serve(head, loop, response)
+        case .accept(let response):
+            return serve(head, loop, response, compression == nil ? nil : compressors?.compressor(of: loop))
         }
     }
 
-    private func serve(_ head: RequestHead, _ loop: any EventLoop, _ response: String) -> Outcome {
+    private func serve(
+        _ head: RequestHead, _ loop: any EventLoop, _ response: String, _ compressor: LoopCompressor?
+    ) -> Outcome {
         if head.path == SocketRoutes.echo {
-            return .serve(handler: EchoConnection(maximumMessageBytes: 16 << 20), response: response)
+            return .serve(
+                handler: EchoConnection(maximumMessageBytes: 16 << 20, compressor: compressor), response: response)
         }
         let opening: WebSocketConnection.Opening
         var heldResponse: String?
@@ -61,7 +68,7 @@ struct SocketRoutes: Sendable {
             heldResponse = response
         }
         let connection = WebSocketConnection(
-            shard: shards.shard(of: loop), opening: opening, maximumMessageBytes: limits.messageBytes,
+            shard: shards.shard(of: loop), opening: opening, limits: limits, compressor: compressor,
             heldResponse: heldResponse, trace: head.trace)
         return .serve(handler: connection, response: heldResponse == nil ? response : "")
     }

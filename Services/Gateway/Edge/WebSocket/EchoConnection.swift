@@ -6,8 +6,12 @@ final class EchoConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     private var parser: WebSocketFrameParser
+    private let compressor: LoopCompressor?
 
-    init(maximumMessageBytes: Int) { parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes) }
+    init(maximumMessageBytes: Int, compressor: LoopCompressor?) {
+        self.compressor = compressor
+        parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes, inflater: compressor?.inflater)
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         do throws(WebSocketViolation) {
@@ -19,17 +23,26 @@ final class EchoConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func answer(_ input: WebSocketInput, _ context: ChannelHandlerContext) {
         switch input {
-        case .text(let bytes): send(.text, bytes, context)
-        case .binary(let bytes): send(.binary, bytes, context)
-        case .ping(let bytes): send(.pong, bytes, context)
+        case .text(let bytes): send(.text, bytes, compressor, context)
+        case .binary(let bytes): send(.binary, bytes, compressor, context)
+        case .ping(let bytes): send(.pong, bytes, nil, context)
         case .pong: break
         case .close(let code): close(context, code: code ?? 1000, reason: "")
         }
     }
 
-    private func send(_ kind: WebSocketFrameWriter.Kind, _ bytes: [UInt8], _ context: ChannelHandlerContext) {
-        context.writeAndFlush(
-            wrapOutboundOut(WebSocketFrameWriter.frame(kind, bytes, context.channel.allocator)), promise: nil)
+    /// A client that does not read is not read from: what is echoed must not pile up.
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func send(
+        _ kind: WebSocketFrameWriter.Kind, _ bytes: [UInt8], _ compressor: LoopCompressor?,
+        _ context: ChannelHandlerContext
+    ) {
+        let frame = WebSocketFrameWriter.frame(kind, bytes, compressor: compressor, context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
     }
 
     private func close(_ context: ChannelHandlerContext, code: UInt16, reason: String) {

@@ -38,15 +38,23 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     /// How long a client may take to answer a close frame.
     private static let closeTimeout = TimeAmount.seconds(2)
 
-    /// - Parameter heldResponse: the answer to the handshake, if it is this handler's to send.
+    private let mark: WriteMark
+    private let compressor: LoopCompressor?
+
+    /// - Parameters:
+    ///   - compressor: of this connection's loop, if the client agreed to compressed messages.
+    ///   - heldResponse: the answer to the handshake, if it is this handler's to send.
     init(
-        shard: Shard, opening: Opening, maximumMessageBytes: Int, heldResponse: String?, trace: TraceContext? = nil
+        shard: Shard, opening: Opening, limits: GatewayLimits, compressor: LoopCompressor?, heldResponse: String?,
+        trace: TraceContext? = nil
     ) {
+        self.trace = trace
+        self.compressor = compressor
+        mark = WriteMark(outboundBytes: limits.outboundBytes)
         self.heldResponse = heldResponse
         self.shard = shard
         self.opening = opening
-        self.trace = trace
-        parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes)
+        parser = WebSocketFrameParser(maximumMessageBytes: limits.messageBytes, inflater: compressor?.inflater)
     }
 
     /// Calls the shard, whose executor is this handler's loop.
@@ -61,6 +69,8 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        try? context.channel.syncOptions?.setOption(
+            .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: mark.low, high: mark.high))
         let opening = self.opening
         let trace = self.trace
         let id = onShard { shard, me in
@@ -110,7 +120,8 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
                 if state == .open { onShard { shard, _ in shard.receive(bytes, from: id) } }
             case .ping(let payload):
                 onShard { shard, _ in shard.heard(id) }
-                if state == .open, heldResponse == nil {
+                // The answer to a ping is no reason to queue more for a client that does not read.
+                if state == .open, heldResponse == nil, context.channel.isWritable {
                     context.writeAndFlush(
                         wrapOutboundOut(WebSocketFrameWriter.frame(.pong, payload, context.channel.allocator)),
                         promise: nil)
@@ -135,29 +146,34 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     func write(_ bytes: [UInt8]) {
         guard let context, state == .open else { return }
         context.write(
-            wrapOutboundOut(WebSocketFrameWriter.frame(.text, bytes, context.channel.allocator)), promise: nil)
+            wrapOutboundOut(
+                WebSocketFrameWriter.frame(.text, bytes, compressor: compressor, context.channel.allocator)),
+            promise: nil)
     }
 
-    /// The frame is made for the first connection and shared by all others.
+    /// A frame is made for the first connection that wants it in that form, and shared by all others.
     private final class PreparedFrame {
-        let buffer: ByteBuffer
-        init(_ buffer: ByteBuffer) { self.buffer = buffer }
+        var plain: ByteBuffer?
+        var compressed: ByteBuffer?
     }
 
     func write(_ frame: SharedFrame) {
         guard let context, state == .open else { return }
-        let prepared: PreparedFrame
-        if let existing = frame.prepared as? PreparedFrame {
-            prepared = existing
-        } else {
-            prepared = PreparedFrame(WebSocketFrameWriter.frame(.text, frame.bytes, context.channel.allocator))
-            frame.prepared = prepared
-        }
-        context.write(wrapOutboundOut(prepared.buffer), promise: nil)
+        context.write(wrapOutboundOut(prepared(frame, context.channel.allocator)), promise: nil)
+    }
+
+    private func prepared(_ frame: SharedFrame, _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        let prepared = frame.prepared as? PreparedFrame ?? PreparedFrame()
+        frame.prepared = prepared
+        if let ready = compressor == nil ? prepared.plain : prepared.compressed { return ready }
+        let made = WebSocketFrameWriter.frame(.text, frame.bytes, compressor: compressor, allocator)
+        if compressor == nil { prepared.plain = made } else { prepared.compressed = made }
+        return made
     }
 
     func flush() { context?.flush() }
 
+    /// Exact beyond the mark, and 0 below it, where it does not matter. What is queued and not flushed is in it.
     var outstandingBytes: Int {
         guard let channel = context?.channel, !channel.isWritable else { return 0 }
         return (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0

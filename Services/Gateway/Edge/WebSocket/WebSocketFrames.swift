@@ -1,3 +1,4 @@
+internal import Deflate
 internal import NIOCore
 
 /// What a client sent on a WebSocket, whole messages and control frames.
@@ -17,6 +18,7 @@ struct WebSocketViolation: Error, Equatable {
 
     static func protocolError(_ reason: String) -> WebSocketViolation { WebSocketViolation(code: 1002, reason: reason) }
     static let notUTF8 = WebSocketViolation(code: 1007, reason: "text is not UTF-8")
+    static let notCompressed = WebSocketViolation(code: 1007, reason: "a message is not compressed as it says")
     static let tooBig = WebSocketViolation(code: 1009, reason: "message too big")
 }
 
@@ -35,18 +37,30 @@ struct WebSocketFrameParser {
 
     private struct Header {
         var isFinal: Bool
+        var isCompressed: Bool
         var opcode: Opcode
         var length: Int
         var mask: (UInt8, UInt8, UInt8, UInt8)
     }
 
+    private struct Message {
+        var opcode: Opcode
+        var isCompressed: Bool
+        var bytes: [UInt8]
+    }
+
     private let maximumMessageBytes: Int
+    /// Unpacks compressed messages; nil where they were not agreed on.
+    private let inflater: MessageInflater?
     /// Bytes of a frame that is not complete yet.
     private var pending: ByteBuffer?
     /// A message whose last fragment has not come yet.
-    private var fragments: (opcode: Opcode, bytes: [UInt8])?
+    private var fragments: Message?
 
-    init(maximumMessageBytes: Int) { self.maximumMessageBytes = maximumMessageBytes }
+    init(maximumMessageBytes: Int, inflater: MessageInflater? = nil) {
+        self.maximumMessageBytes = maximumMessageBytes
+        self.inflater = inflater
+    }
 
     /// Takes what came and returns what is complete.
     /// - Throws: ``WebSocketViolation`` for what no valid client sends, and for a message that is too big, as soon as
@@ -75,8 +89,12 @@ struct WebSocketFrameParser {
     /// Nil when it is not complete.
     private func header(_ buffer: inout ByteBuffer) throws(WebSocketViolation) -> Header? {
         guard let (first, second) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return nil }
-        guard first & 0x70 == 0 else { throw .protocolError("a reserved bit is set") }
         guard let opcode = Opcode(rawValue: first & 0x0F) else { throw .protocolError("an unknown opcode") }
+        // The first reserved bit says that a message is compressed, and stands on its first frame (RFC 7692, section 6).
+        let isCompressed = first & 0x40 != 0
+        guard first & 0x30 == 0, !isCompressed || (inflater != nil && (opcode == .text || opcode == .binary)) else {
+            throw .protocolError("a reserved bit is set")
+        }
         guard second & 0x80 != 0 else { throw .protocolError("a frame of a client must be masked") }
         let isFinal = first & 0x80 != 0
         var length = UInt64(second & 0x7F)
@@ -95,7 +113,7 @@ struct WebSocketFrameParser {
             throw .tooBig
         }
         guard let mask = buffer.readMultipleIntegers(as: (UInt8, UInt8, UInt8, UInt8).self) else { return nil }
-        return Header(isFinal: isFinal, opcode: opcode, length: Int(length), mask: mask)
+        return Header(isFinal: isFinal, isCompressed: isCompressed, opcode: opcode, length: Int(length), mask: mask)
     }
 
     private static func unmask(_ buffer: inout ByteBuffer, _ header: Header) -> [UInt8] {
@@ -133,21 +151,32 @@ struct WebSocketFrameParser {
             fragments = message
             guard header.isFinal else { return nil }
             fragments = nil
-            return try WebSocketFrameParser.message(message.opcode, message.bytes)
+            return try input(message)
         case .text, .binary:
             guard fragments == nil else { throw .protocolError("a message within another") }
+            let message = Message(opcode: header.opcode, isCompressed: header.isCompressed, bytes: payload)
             guard header.isFinal else {
-                fragments = (header.opcode, payload)
+                fragments = message
                 return nil
             }
-            return try WebSocketFrameParser.message(header.opcode, payload)
+            return try input(message)
         }
     }
 
-    private static func message(_ opcode: Opcode, _ bytes: [UInt8]) throws(WebSocketViolation) -> WebSocketInput {
-        guard opcode == .text else { return .binary(bytes) }
-        guard isUTF8(bytes) else { throw .notUTF8 }
+    private func input(_ message: Message) throws(WebSocketViolation) -> WebSocketInput {
+        let bytes = message.isCompressed ? try unpack(message.bytes) : message.bytes
+        guard message.opcode == .text else { return .binary(bytes) }
+        guard WebSocketFrameParser.isUTF8(bytes) else { throw .notUTF8 }
         return .text(bytes)
+    }
+
+    private func unpack(_ bytes: [UInt8]) throws(WebSocketViolation) -> [UInt8] {
+        guard let inflater else { throw .notCompressed }
+        do throws(MessageInflater.Failure) {
+            return try inflater.inflate(bytes, maximumBytes: maximumMessageBytes)
+        } catch {
+            throw error == .tooBig ? .tooBig : .notCompressed
+        }
     }
 
     private static func isUTF8(_ bytes: [UInt8]) -> Bool {
@@ -178,8 +207,20 @@ enum WebSocketFrameWriter {
     }
 
     static func frame(_ kind: Kind, _ payload: [UInt8], _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        frame(kind.rawValue, payload, allocator)
+    }
+
+    /// A data frame whose message is compressed if `compressor` makes it smaller; without one it is not.
+    static func frame(
+        _ kind: Kind, _ message: [UInt8], compressor: LoopCompressor?, _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        guard let compressed = compressor?.deflate(message) else { return frame(kind.rawValue, message, allocator) }
+        return frame(kind.rawValue | 0x40, compressed, allocator)
+    }
+
+    private static func frame(_ first: UInt8, _ payload: [UInt8], _ allocator: ByteBufferAllocator) -> ByteBuffer {
         var buffer = allocator.buffer(capacity: payload.count + 10)
-        buffer.writeInteger(kind.rawValue)
+        buffer.writeInteger(first)
         switch payload.count {
         case 0...125: buffer.writeInteger(UInt8(payload.count))
         case 126...65_535:

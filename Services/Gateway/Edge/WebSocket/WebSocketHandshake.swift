@@ -9,7 +9,9 @@ enum WebSocketHandshake {
         case refuse(status: Int, reason: String, extraHeaders: String)
     }
 
-    static func answer(_ head: RequestHead, origins: OriginPolicy, subprotocol: String? = nil) -> Answer {
+    static func answer(
+        _ head: RequestHead, origins: OriginPolicy, subprotocol: String? = nil, extension: String? = nil
+    ) -> Answer {
         guard head.method == "GET", head["upgrade"]?.lowercased() == "websocket",
             head.list("connection").contains("upgrade")
         else {
@@ -31,6 +33,7 @@ enum WebSocketHandshake {
         var response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         response += "Sec-WebSocket-Accept: \(acceptKey(key))\r\n"
         if let subprotocol { response += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+        if let `extension` { response += "Sec-WebSocket-Extensions: \(`extension`)\r\n" }
         return .accept(head: response + "\r\n")
     }
 

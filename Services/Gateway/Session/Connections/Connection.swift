@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Events
 package import GatewayWire
 internal import Identity
@@ -22,6 +23,13 @@ package final class Connection {
     var subscriptions: [ChannelName: Subscription] = [:]
     /// The positions of all its channels, for protocols that write them with each message.
     var cursor: ChannelCursor?
+    /// Messages that the client has not seen are gone: it could not go on where it was.
+    var isUnrecovered = false
+    /// How much more than the bound may wait for the client: the size of an answer that was larger than it, until the client
+    /// has taken that. Closing it before would have it ask for the same again.
+    var allowance = 0
+    /// When the client last sent anything but a pong, or left its last channel.
+    var lastCommandAt: Moment
     /// Counted with the user registry.
     var countedUser: String?
     /// Whether anything came from the client since the last ping.
@@ -34,15 +42,19 @@ package final class Connection {
     var trace: TraceContext?
     var tasks: [UInt64: Task<Void, Never>] = [:]
 
+    /// Whether others see it: a poll comes and goes, and is nobody's presence.
+    var isPresent: Bool { protocolID != .longPolling }
+
     init(
         id: ConnectionID, protocolID: WireProtocolID, codec: any WireProtocol, session: Session,
-        transport: any Transport
+        transport: any Transport, now: Moment
     ) {
         self.id = id
         self.protocolID = protocolID
         self.codec = codec
         self.session = session
         self.transport = transport
+        lastCommandAt = now
     }
 }
 
@@ -64,8 +76,12 @@ final class Subscription {
     let channel: ShardChannel
     /// Tells a join that is under way from an earlier one of the same connection and channel.
     let joinID: UInt64
-    /// Messages that came while the join was under way; nil once it follows.
-    var held: [ChannelMessage]? = []
+    /// Messages that came while the join was under way, the newest of them; nil once it follows.
+    private(set) var held: Deque<ChannelMessage>? = []
+    /// Messages of the channel after this sequence may be missing in `held`.
+    private var heldAfter: UInt64 = 0
+    /// Messages of the channel were more than the shard could take while the join was under way.
+    var isOutrun = false
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
     /// Whether the client asked to be told who comes and leaves.
@@ -83,10 +99,32 @@ final class Subscription {
     /// Whether a hook was asked about it and may have admitted it: it is told when the subscription ends.
     var isKnownToHook: Bool
 
+    /// How many messages are held for a join.
+    static let maximumHeld = 4096
+
     init(connection: Connection, channel: ShardChannel, joinID: UInt64, isKnownToHook: Bool) {
         self.connection = connection
         self.channel = channel
         self.joinID = joinID
         self.isKnownToHook = isKnownToHook
+    }
+
+    /// Keeps a message until the join is done. The oldest ones go when there are too many: most often they are part of
+    /// what the join finds, which ``isWhole(from:)`` tells.
+    func hold(_ message: ChannelMessage) {
+        guard held != nil else { return }
+        held?.append(message)
+        if let count = held?.count, count > Subscription.maximumHeld, let oldest = held?.popFirst() {
+            heldAfter = oldest.sequence
+        }
+    }
+
+    /// Whether every message after `offset` that came during the join is held.
+    func isWhole(from offset: UInt64) -> Bool { !isOutrun && heldAfter <= offset }
+
+    /// The join is done: what was held is the caller's to deliver.
+    func release() -> Deque<ChannelMessage>? {
+        defer { held = nil }
+        return held
     }
 }

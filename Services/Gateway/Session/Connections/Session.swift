@@ -43,17 +43,19 @@ package struct Session: Sendable {
     var entries: [ChannelName: Entry] = [:]
     private var rate: TokenBucket?
     private var commandsInFlight = 0
-    private var refusedInARow = 0
+    /// How many refusals for its rate a client may still get before it is disconnected.
+    private var patience: TokenBucket
     let rules: SessionRules
 
-    /// A client that goes on sending after so many refusals for its rate is disconnected.
-    package static let maximumRefusalsInARow = 200
+    /// A client that goes on sending after so many refusals for its rate is disconnected; each second forgives one.
+    package static let maximumRefusals = 200
 
     package init(client: String, sessionID: String = "", manner: SessionManner, rules: SessionRules, now: Moment) {
         self.client = client
         self.sessionID = sessionID
         self.manner = manner
         self.rules = rules
+        patience = TokenBucket(perSecond: 1, burst: Double(Session.maximumRefusals), now: now)
         rate = rules.limits.connectionMessagesPerSecond.map {
             TokenBucket(perSecond: Double($0), burst: Double($0 * 2), now: now)
         }
@@ -72,17 +74,23 @@ package struct Session: Sendable {
         if case .closed = phase { return [] }
         if case .pong = command { return [] }
         if let seconds = rate?.take(now: now) {
-            refusedInARow += 1
-            if refusedInARow > Session.maximumRefusalsInARow { return close(.tooManyRequests) }
-            return fail(command.reference, .tooManyRequests(retryAfterSeconds: seconds))
+            return refuse(command, .connectionMessagesPerSecond, retryAfterSeconds: seconds, now: now)
         }
-        refusedInARow = 0
         if case .connect(let connect, let reference) = command {
             guard case .awaitingConnect = phase else { return close(.badRequest) }
             return self.connect(connect, reference, time: time)
         }
         guard isAuthenticated else { return close(.badRequest) }
         return handle(command, time: time)
+    }
+
+    /// Refuses a command for a rate, and ends the connection of a client that goes on and on.
+    package mutating func refuse(
+        _ command: ClientCommand, _ limit: GatewayLimit, retryAfterSeconds seconds: Int, now: Moment
+    ) -> [SessionAction] {
+        if case .closed = phase { return [] }
+        if patience.take(now: now) != nil { return [.limited(limit)] + close(.tooManyRequests) }
+        return [.limited(limit)] + fail(command.reference, .tooManyRequests(retryAfterSeconds: seconds))
     }
 
     /// The connection was opened with an address that says everything.
@@ -145,7 +153,9 @@ package struct Session: Sendable {
             switch admit(subscribe, time: time) {
             case .refuse(let failure):
                 // A channel that the server adds and cannot is left out; one that the address names ends the connection.
-                if manner == .address { return actions + close(Session.disconnect(for: failure)) }
+                if manner == .address {
+                    return actions + limited(failure) + close(Session.disconnect(for: failure))
+                }
             case .disconnect(let disconnect): return actions + close(disconnect)
             case .join(let channel, let asksHook, let lease):
                 entries[channel] = Entry(
@@ -225,7 +235,7 @@ package struct Session: Sendable {
         _ command: SubscribeCommand, _ reference: CommandReference, time: Timestamp
     ) -> [SessionAction] {
         switch admit(command, time: time) {
-        case .refuse(let failure): return fail(reference, failure)
+        case .refuse(let failure): return limited(failure) + fail(reference, failure)
         case .disconnect(let disconnect): return close(disconnect)
         case .join(let channel, let asksHook, let lease):
             entries[channel] = Entry(
@@ -241,9 +251,16 @@ package struct Session: Sendable {
     }
 
     private func admit(_ command: SubscribeCommand, time: Timestamp) -> Admission {
-        guard let channel = try? ChannelName(command.channel),
-            let namespace = rules.policy.namespaces[channel.namespace]
-        else { return .refuse(.unknownChannel) }
+        let maximum = rules.limits.channelNameBytes
+        let channel: ChannelName
+        do throws(ChannelName.Invalid) {
+            channel = try ChannelName(command.channel)
+        } catch {
+            let isTooLong = error == .nameLength && command.channel.utf8.count > ChannelName.maximumNameLength
+            return .refuse(isTooLong ? .channelNameTooLong(maximum: maximum) : .unknownChannel)
+        }
+        guard channel.name.utf8.count <= maximum else { return .refuse(.channelNameTooLong(maximum: maximum)) }
+        guard let namespace = rules.policy.namespaces[channel.namespace] else { return .refuse(.unknownChannel) }
         guard entries[channel] == nil else { return .refuse(.alreadySubscribed) }
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return .refuse(.limitExceeded) }
         if let token = command.token {
@@ -361,7 +378,7 @@ package struct Session: Sendable {
 
     private mutating func begin(_ reference: CommandReference, _ action: () -> SessionAction) -> [SessionAction] {
         guard commandsInFlight < rules.limits.commandsInFlight else {
-            return fail(reference, .tooManyRequests(retryAfterSeconds: 1))
+            return [.limited(.commandsInFlight)] + fail(reference, .tooManyRequests(retryAfterSeconds: 1))
         }
         commandsInFlight += 1
         return [action()]
@@ -384,6 +401,15 @@ package struct Session: Sendable {
         return body(&self, channel)
     }
 
+    /// Counts a refused subscription that is against a limit.
+    private func limited(_ failure: ClientFailure) -> [SessionAction] {
+        switch failure {
+        case .limitExceeded: [.limited(.channelsPerConnection)]
+        case .channelNameTooLong(maximum: rules.limits.channelNameBytes): [.limited(.channelNameBytes)]
+        default: []
+        }
+    }
+
     func fail(_ reference: CommandReference, _ failure: ClientFailure) -> [SessionAction] {
         [.send(.failure(failure, reference))]
     }
@@ -400,8 +426,10 @@ package struct Session: Sendable {
         case ClientFailure.unauthorized.code, 401: .authenticationRequired
         case ClientFailure.permissionDenied.code, 403: .permissionDenied
         case ClientFailure.tokenExpired.code: .expired
-        case ClientFailure.unknownChannel.code, ClientFailure.alreadySubscribed.code: .badRequest
-        case ClientFailure.limitExceeded.code: .connectionLimit
+        case ClientFailure.unknownChannel.code, ClientFailure.alreadySubscribed.code,
+            ClientFailure.channelNameTooLong(maximum: 0).code:
+            .badRequest
+        case ClientFailure.limitExceeded.code: .channelLimit
         default: failure.isTemporary ? .internalError : .notAvailable
         }
     }

@@ -4,6 +4,8 @@ package import GatewayWire
 /// What a session wants done after an input. Results of actions come back as inputs.
 package enum SessionAction: Sendable, Equatable {
     case send(ServerMessage)
+    /// Count that the client ran into a limit; the answer to it follows.
+    case limited(GatewayLimit)
     /// Tell the client why, then close. Nothing follows.
     case close(Disconnect)
     /// The client is who it says it is.

@@ -24,6 +24,11 @@ package struct TokenBucket: Sendable, Equatable {
         }
         return max(1, Int(((1 - tokens) / perSecond).rounded(.up)))
     }
+
+    /// Whether a whole burst could be taken.
+    package func isFull(now: Moment) -> Bool {
+        tokens + max(0, Double(now.milliseconds - updatedAt.milliseconds) / 1000) * perSecond >= burst
+    }
 }
 
 /// A moment of the monotonic clock, for deadlines and rates inside one process.

@@ -3,7 +3,7 @@ internal import DequeModule
 /// What waits for a client that reads slowly, on a channel whose policy is to leave messages out rather than to
 /// disconnect: the newest so many, and how many were left out before them.
 struct Backlog {
-    private(set) var dropped = 0
+    private var dropped = 0
     private var messages: Deque<ChannelMessage> = []
     private let capacity: Int
 
@@ -28,5 +28,12 @@ struct Backlog {
         return true
     }
 
-    var waiting: [ChannelMessage] { Array(messages) }
+    /// Removes the oldest message that waits, with how many were left out before it since the last one was taken.
+    mutating func next() -> (dropped: Int, message: ChannelMessage)? {
+        guard let message = messages.popFirst() else { return nil }
+        defer { dropped = 0 }
+        return (dropped, message)
+    }
+
+    var isEmpty: Bool { messages.isEmpty }
 }

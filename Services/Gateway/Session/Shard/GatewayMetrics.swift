@@ -20,6 +20,8 @@ package final class GatewayMetrics: Sendable {
     private let deliveries = Counter(label: "apus_gateway_deliveries_total")
     private let drops: [Namespace.SlowPolicy: Counter]
     private let recoveries: [SubscribeResult.Recovery: Counter]
+    private let limits: [GatewayLimit: Counter]
+    private let inboxOverflows = Counter(label: "apus_gateway_inbox_overflows_total")
     private let loopLag = Timer(label: "apus_gateway_event_loop_lag_seconds")
     private let deliveryTime = Timer(label: "apus_gateway_delivery_seconds")
 
@@ -41,6 +43,9 @@ package final class GatewayMetrics: Sendable {
         }
         drops = GatewayMetrics.series(Namespace.SlowPolicy.self, "policy") {
             Counter(label: "apus_gateway_slow_total", dimensions: $0)
+        }
+        limits = GatewayMetrics.series(GatewayLimit.self, "limit") {
+            Counter(label: "apus_gateway_limited_total", dimensions: $0)
         }
         recoveries = [
             .recovered: Counter(label: "apus_gateway_recoveries_total", dimensions: [("outcome", "recovered")]),
@@ -79,6 +84,12 @@ package final class GatewayMetrics: Sendable {
     /// A client sent a message that wants no answer, and that nobody here takes.
     func unheardMessage() { unheardMessages.increment() }
     func received(_ kind: CommandKind) { commands[kind]?.increment() }
+
+    /// A client ran into a limit.
+    package func limited(_ limit: GatewayLimit) { limits[limit]?.increment() }
+
+    /// The hub gave a shard more than fits into its inbox.
+    func overflowed() { inboxOverflows.increment() }
 
     func received(bytes: Int) {
         framesReceived.increment()

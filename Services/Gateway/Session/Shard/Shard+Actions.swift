@@ -13,6 +13,7 @@ extension Shard {
     private func perform(_ action: SessionAction, _ connection: Connection) {
         switch action {
         case .send(let message): send(message, to: connection)
+        case .limited(let limit): environment.metrics.limited(limit)
         case .close(let disconnect): close(connection, disconnect)
         case .authenticated: count(connection)
         case .expire(let time): schedule(.expiry(connection.id), at: time)
@@ -46,6 +47,11 @@ extension Shard {
     func send(_ message: ServerMessage, to connection: Connection) {
         if case .failure(let failure, _) = message { environment.metrics.failed(failure) }
         guard !connection.isClosed, let bytes = connection.codec.encode(message) else { return }
+        // One answer may go beyond the bound, since it may be as large as a history.
+        guard hasRoom(connection) else { return perform(connection.session.close(.slow), connection) }
+        if bytes.count > environment.rules.limits.outboundBytes / 2 {
+            connection.allowance = max(connection.allowance, bytes.count)
+        }
         environment.metrics.sent(message.kind, bytes: bytes.count)
         connection.transport.write(bytes)
         markDirty(connection)
@@ -55,6 +61,8 @@ extension Shard {
         guard !connection.isClosed else { return }
         connection.isClosed = true
         environment.metrics.closed(by: disconnect)
+        if let limit = GatewayLimit(disconnect) { environment.metrics.limited(limit) }
+        if disconnect == .slow { environment.metrics.dropped(.disconnect) }
         connection.transport.flush()
         connection.transport.close(connection.protocolID.closeCode(disconnect))
         // What belongs to it ends now: a dead peer may never answer the goodbye. One that is told not to come back is gone.
@@ -68,7 +76,7 @@ extension Shard {
     private func count(_ connection: Connection) {
         environment.logger.debug("a client has connected", metadata: connection.logMetadata)
         guard let user = connection.session.identity.user, connection.countedUser == nil else { return }
-        guard environment.users.connect(user, now: environment.clock.moment()) else {
+        guard environment.users.connect(user) else {
             return perform(connection.session.close(.connectionLimit), connection)
         }
         connection.countedUser = user
@@ -78,34 +86,6 @@ extension Shard {
         // A token may end at any time that a number can say; beyond ten years it need not be remembered.
         let remaining = min(max(.zero, environment.clock.time().duration(to: time)), .seconds(315_360_000))
         deadlines.schedule(deadline, at: environment.clock.moment().advanced(by: remaining))
-    }
-
-    private func opened(_ connection: Connection, _ channels: [OpenedChannel]) {
-        connection.transport.start()
-        guard connection.protocolID == .serverSentEvents else { return }
-        var cursor = connection.cursor ?? ChannelCursor()
-        for channel in channels { cursor[channel.label] = channel.result.position }
-        // What was recovered follows as messages, each with the cursor at its place; the cursor begins where they do.
-        var start = cursor
-        for channel in channels {
-            guard let first = channel.result.publications.first?.offset else { continue }
-            start[channel.label]?.offset = first - 1
-        }
-        connection.cursor = start
-        connection.transport.write(ServerSentEvents.idLine(start))
-        connection.transport.write(
-            ServerSentEvents.connected(
-                client: connection.session.client, channels: channels.map { ($0.label, $0.result) }))
-        for channel in channels {
-            for publication in channel.result.publications {
-                if let offset = publication.offset { start[channel.label]?.offset = offset }
-                connection.transport.write(ServerSentEvents.idLine(start))
-                connection.transport.write(ServerSentEvents.encodeBroadcast(publication, label: channel.label))
-            }
-            start[channel.label] = channel.result.position
-        }
-        connection.cursor = cursor
-        markDirty(connection)
     }
 
     // MARK: What waits for the bus

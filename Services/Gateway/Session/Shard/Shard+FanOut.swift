@@ -5,30 +5,13 @@ internal import GatewayWire
 extension Shard {
     /// Encodes the message once for each group and queues the same bytes for all of its members.
     func fanOut(_ message: ChannelMessage, _ channel: ShardChannel) {
-        for subscription in channel.joining { hold(message, for: subscription) }
+        for subscription in channel.joining { subscription.hold(message) }
         for group in channel.groups {
             let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
             var count = 0
             for subscription in group.members where deliver(message, frame, to: subscription) { count += 1 }
             environment.metrics.sent(.publication, count: count, bytes: count * frame.bytes.count)
         }
-    }
-
-    /// How many messages wait for a join that is under way, while its hook takes its time.
-    private static let maximumHeld = 4096
-
-    /// Beyond the bound the join fails, and its client is told to try again.
-    private func hold(_ message: ChannelMessage, for subscription: Subscription) {
-        guard let count = subscription.held?.count else { return }
-        guard count >= Shard.maximumHeld else {
-            subscription.held?.append(message)
-            return
-        }
-        let connection = subscription.connection
-        let failure = ClientFailure.unavailable("messages come faster than the channel can be joined; try again")
-        perform(
-            connection.session.subscriptionFailed(
-                subscription.channel.name, failure, time: environment.clock.time()), connection)
     }
 
     /// - Returns: whether it was queued for the client.
@@ -40,38 +23,55 @@ extension Shard {
         let connection = subscription.connection
         guard !connection.isClosed else { return false }
         if let excluded = message.excludedClient, excluded == connection.session.client { return false }
-        let limit = environment.rules.limits.outboundBytes
-        if limit > 0 {
-            let waiting = connection.transport.outstandingBytes
-            if subscription.backlog != nil
-                || (subscription.channel.namespace.slow != .disconnect && waiting > limit / 2)
-            {
-                keep(message, subscription)
-                return false
-            }
-            if waiting > limit {
-                environment.metrics.dropped(.disconnect)
-                perform(connection.session.close(.slow), connection)
-                return false
-            }
+        switch room(for: subscription) {
+        case .free: write(message, frame, subscription)
+        case .backlog:
+            keep(message, subscription)
+            return false
+        case .full:
+            perform(connection.session.close(.slow), connection)
+            return false
+        case .answered: return false
         }
-        write(message, frame, subscription)
         return true
     }
 
     private func write(_ message: ChannelMessage, _ frame: SharedFrame, _ subscription: Subscription) {
         let connection = subscription.connection
-        if connection.cursor != nil, let label = subscription.group?.label {
-            if message.sequence != 0 { connection.cursor?[label]?.offset = message.sequence }
-            if let cursor = connection.cursor, !cursor.positions.isEmpty {
-                connection.transport.write(ServerSentEvents.idLine(cursor))
-            }
-        }
+        if let label = subscription.group?.label { moveCursor(of: connection, label, to: message.sequence) }
         connection.transport.write(frame)
         markDirty(connection)
     }
 
     // MARK: Slow readers
+
+    /// Whether a client can take one more message of a channel.
+    private enum Room {
+        case free
+        /// It goes into the backlog, or behind what is there.
+        case backlog
+        /// The client must come back and continue from the log.
+        case full
+        /// A poll has what its answer can hold; the next one continues from the log.
+        case answered
+    }
+
+    private func room(for subscription: Subscription) -> Room {
+        let limit = environment.rules.limits.outboundBytes
+        guard limit > 0 else { return .free }
+        let connection = subscription.connection
+        let waiting = connection.transport.outstandingBytes
+        if connection.protocolID == .longPolling { return waiting > limit ? .answered : .free }
+        if subscription.backlog != nil { return .backlog }
+        if subscription.channel.namespace.slow != .disconnect { return waiting > limit / 2 ? .backlog : .free }
+        return waiting > limit + connection.allowance ? .full : .free
+    }
+
+    /// Whether something that concerns the connection alone, such as a reply, may be queued for it.
+    func hasRoom(_ connection: Connection) -> Bool {
+        let limit = environment.rules.limits.outboundBytes
+        return limit == 0 || connection.transport.outstandingBytes <= limit + connection.allowance
+    }
 
     private func keep(_ message: ChannelMessage, _ subscription: Subscription) {
         let policy = subscription.channel.namespace.slow
@@ -79,17 +79,20 @@ extension Shard {
         if subscription.backlog?.append(message) == true { environment.metrics.dropped(policy) }
     }
 
-    /// Gives a client that reads again what waited for it, after telling it how much was left out.
+    /// Gives a client that reads again what waited for it, as much as it can take, after telling it how much was left out.
     func releaseBacklogs(_ connection: Connection) {
+        let limit = environment.rules.limits.outboundBytes
         for subscription in connection.subscriptions.values {
-            guard let backlog = subscription.backlog, let group = subscription.group else { continue }
-            subscription.backlog = nil
-            if backlog.dropped > 0 { send(.dropped(channel: group.label, count: backlog.dropped), to: connection) }
-            for message in backlog.waiting {
+            guard let group = subscription.group else { continue }
+            while subscription.backlog != nil, !connection.isClosed {
+                if limit > 0, connection.transport.outstandingBytes > limit / 2 { return }
+                guard let (dropped, message) = subscription.backlog?.next() else { break }
+                if dropped > 0 { send(.dropped(channel: group.label, count: dropped), to: connection) }
                 let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
                 environment.metrics.sent(.publication, bytes: frame.bytes.count)
                 write(message, frame, subscription)
             }
+            if subscription.backlog?.isEmpty == true { subscription.backlog = nil }
         }
     }
 }

@@ -28,11 +28,9 @@ extension Shard {
     private func tell(_ frame: SharedFrame, _ subscription: Subscription) -> Bool {
         let connection = subscription.connection
         guard !connection.isClosed else { return false }
-        let limit = environment.rules.limits.outboundBytes
-        if limit > 0, connection.transport.outstandingBytes > limit {
-            // Whoever is left out some changes can no longer know who is there, whatever the policy for messages is: it
-            // comes back and asks.
-            environment.metrics.dropped(.disconnect)
+        // Whoever is left out some changes can no longer know who is there, whatever the policy for messages is: it comes
+        // back and asks.
+        guard hasRoom(connection) else {
             perform(connection.session.close(.slow), connection)
             return false
         }

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import EventBus
 internal import Events
 internal import GatewayWire
@@ -78,6 +79,11 @@ extension Shard {
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
         let time = environment.clock.time()
+        var outcome = outcome
+        // The channel outran the join: joining again begins where the channel is then.
+        if case .joined(let result, _, _) = outcome, !subscription.isWhole(from: result.position?.offset ?? .max) {
+            outcome = .refused(.unavailable("the channel was interrupted; subscribe again"))
+        }
         switch outcome {
         case .joined(let result, let grant, let generation):
             environment.metrics.recovered(result.recovery)
@@ -94,10 +100,9 @@ extension Shard {
 
     /// The client has its answer: what was held and is new to it follows, and then messages as they come.
     func follow(_ connection: Connection, _ name: ChannelName) {
-        guard let subscription = connection.subscriptions[name], let held = subscription.held,
-            let label = connection.session.label(of: name)
+        guard let subscription = connection.subscriptions[name], let label = connection.session.label(of: name),
+            let held = subscription.release()
         else { return }
-        subscription.held = nil
         subscription.wantsJoinLeave = connection.session.wantsJoinLeave(name)
         subscription.channel.follow(subscription, label: label)
         for message in held {
@@ -107,7 +112,9 @@ extension Shard {
             }
         }
         let namespace = subscription.channel.namespace
-        if namespace.presence || namespace.joinLeave { environment.presence.join(name, connection.session.info) }
+        if (namespace.presence || namespace.joinLeave) && connection.isPresent {
+            environment.presence.join(name, connection.session.info)
+        }
         if subscription.interruptedBy != 0 { interrupt(subscription, subscription.interruptedBy) }
     }
 
@@ -143,10 +150,11 @@ extension Shard {
         connection.subscriptions[channel.name] = nil
         channel.remove(subscription)
         environment.metrics.unsubscribed(connection.protocolID)
+        connection.lastCommandAt = environment.clock.moment()
         if subscription.isKnownToHook {
             environment.backend.tellLeft(channel.name, connection.session.caller, reason: reason)
         }
-        if subscription.held == nil, channel.namespace.presence || channel.namespace.joinLeave {
+        if subscription.held == nil, connection.isPresent, channel.namespace.presence || channel.namespace.joinLeave {
             environment.presence.leave(
                 channel.name, client: connection.session.client, lingers: lingers || subscription.lingers)
         }
@@ -170,7 +178,18 @@ extension Shard {
     }
 
     private func interrupt(_ subscription: Subscription, _ generation: UInt32) {
-        guard subscription.generation != generation else { return }
+        if subscription.generation != generation { beginAnew(subscription) }
+    }
+
+    /// Messages of the channel came faster than this shard takes them, and some were dropped: the log has them.
+    func outran(_ name: ChannelName) {
+        guard let channel = channels[name] else { return }
+        for subscription in channel.joining { subscription.isOutrun = true }
+        for subscription in channel.groups.flatMap(\.members) { beginAnew(subscription) }
+    }
+
+    /// Ends a subscription whose continuity is broken, so that its client begins anew.
+    private func beginAnew(_ subscription: Subscription) {
         let connection = subscription.connection
         subscription.lingers = true
         perform(connection.session.unsubscribe(subscription.channel.name, .insufficientState), connection)

@@ -21,8 +21,7 @@ package actor Shard: ChannelReceiver {
     private var nextNumber: UInt64 = 0
     private var isDraining = false
     private var drain: DrainSchedule?
-    /// Messages from the hub; bounded by how fast this shard drains, which is what slow policies are for.
-    private nonisolated let inbox = Mutex<[ChannelDelivery]>([])
+    private nonisolated let inbox: Mutex<ShardInbox>
     /// Makes the executor call ``drainInbox()`` soon.
     private nonisolated let wake: @Sendable (Shard) -> Void
 
@@ -39,9 +38,11 @@ package actor Shard: ChannelReceiver {
     ///   - executor: of an event loop that outlives the shard.
     ///   - wake: called from any thread, at most once until the inbox was drained.
     package init(
-        executor: UnownedSerialExecutor, environment: ShardEnvironment, wake: @escaping @Sendable (Shard) -> Void
+        executor: UnownedSerialExecutor, environment: ShardEnvironment, inbox: ShardInbox = ShardInbox(),
+        wake: @escaping @Sendable (Shard) -> Void
     ) {
         unownedExecutor = executor
+        self.inbox = Mutex(inbox)
         self.environment = environment
         self.wake = wake
         deadlines = TimingWheel(now: environment.clock.moment())
@@ -57,18 +58,15 @@ package actor Shard: ChannelReceiver {
     // MARK: Messages from the hub
 
     package nonisolated func receive(_ delivery: ChannelDelivery) {
-        let mustWake = inbox.withLock { inbox in
-            inbox.append(delivery)
-            return inbox.count == 1
+        switch inbox.withLock({ $0.append(delivery) }) {
+        case .wake: wake(self)
+        case .queued: break
+        case .dropped: environment.metrics.overflowed()
         }
-        if mustWake { wake(self) }
     }
 
     package func drainInbox() {
-        let deliveries = inbox.withLock { inbox in
-            defer { inbox = [] }
-            return inbox
-        }
+        let (deliveries, outrun) = inbox.withLock { $0.take() }
         // One look at the clock for the whole batch.
         var oldest: Timestamp?
         for delivery in deliveries {
@@ -80,6 +78,7 @@ package actor Shard: ChannelReceiver {
             case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
             }
         }
+        for name in outrun { outran(name) }
         flushDirty()
         if let oldest {
             let waited = oldest.duration(to: environment.clock.time())
@@ -117,7 +116,7 @@ package actor Shard: ChannelReceiver {
             client: environment.makeClientID(), sessionID: environment.makeClientID(), manner: manner,
             rules: environment.rules, now: now)
         let connection = Connection(
-            id: id, protocolID: protocolID, codec: codec, session: session, transport: transport)
+            id: id, protocolID: protocolID, codec: codec, session: session, transport: transport, now: now)
         connection.trace = trace
         connections[id] = connection
         environment.metrics.opened(protocolID)
@@ -153,11 +152,14 @@ package actor Shard: ChannelReceiver {
         let time = environment.clock.time()
         for command in commands where !connection.isClosed {
             environment.metrics.received(command.kind)
-            if let user = connection.countedUser, command != .pong,
-                let seconds = environment.users.take(user, now: now)
-            {
-                send(.failure(.tooManyRequests(retryAfterSeconds: seconds), command.reference), to: connection)
-                continue
+            if command != .pong {
+                connection.lastCommandAt = now
+                if let user = connection.countedUser, let seconds = environment.users.take(user, now: now) {
+                    perform(
+                        connection.session.refuse(
+                            command, .userMessagesPerMinute, retryAfterSeconds: seconds, now: now), connection)
+                    continue
+                }
             }
             if case .connect(let connect, _) = command, let trace = connect.trace { connection.trace = trace }
             if case .send = command { environment.metrics.unheardMessage() }
@@ -172,6 +174,7 @@ package actor Shard: ChannelReceiver {
     /// The transport can take more.
     package func becameWritable(_ id: ConnectionID) {
         guard let connection = connections[id], !connection.isClosed else { return }
+        connection.allowance = 0
         releaseBacklogs(connection)
         flushDirty()
     }
@@ -230,6 +233,7 @@ package actor Shard: ChannelReceiver {
     /// Called about once a second.
     package func tick() {
         let now = environment.clock.moment()
+        environment.users.sweep(now: now)
         for deadline in deadlines.advance(to: now) {
             switch deadline {
             case .authenticate(let id):
@@ -259,8 +263,13 @@ package actor Shard: ChannelReceiver {
 
     private func beat(_ connection: Connection, _ now: Moment) {
         guard !connection.isClosed else { return }
-        // Nothing comes from the client of an event stream; the socket tells when it is gone.
-        if connection.protocolID != .serverSentEvents {
+        if let idle = environment.rules.limits.idleTimeout, connection.subscriptions.isEmpty,
+            connection.lastCommandAt.advanced(by: idle) <= now
+        {
+            return perform(connection.session.close(.idle), connection)
+        }
+        // Nothing comes from the client of an event stream or a poll; the socket tells when it is gone.
+        if connection.protocolID != .serverSentEvents, connection.protocolID != .longPolling {
             guard connection.isHeard else {
                 return perform(connection.session.close(.noPong), connection)
             }
