@@ -12,7 +12,7 @@ extension EndToEndTests {
 
         @Test(
             "what the page shows", .timeLimit(.minutes(3)),
-            arguments: ["chat", "notification", "alert", "rows", "task", "upload", "events", "sign_in"])
+            arguments: ["chat", "notification", "alert", "rows", "task", "upload", "events", "polling", "sign_in"])
         func page(scenario: String) async throws {
             try await ApusSystem.run(configuration: Self.configuration) { system in
                 try Self.writeSample(system.folder.appending(path: "sample.csv"))

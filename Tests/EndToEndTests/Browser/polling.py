@@ -34,7 +34,8 @@ def the_page_polls_where_nothing_else_comes_through():
         system.event("order.status_changed", order_id=5, user_id="42", status="packed")
         page.until("a notification arrives", lambda: page.unread() == before + 1)
         assert page.lost() == 0, "the page believes that something was lost"
-        assert not page.complaints(), page.complaints()
+        complaints = page.complaints()
+        assert not complaints, complaints
 
 
 if __name__ == "__main__":
