@@ -81,7 +81,7 @@ check-build:
 	@scripts/build.sh debug --build-tests
 
 .PHONY: bench
-bench: ## Measure, in release mode: JSON, subjects, and fan-out through a real gateway
+bench: ## Measure, in release mode: JSON, subjects, and fan-out beside nats-server's own WebSocket
 	@scripts/install-dependencies.sh run
 	@scripts/run-benchmarks.sh
 

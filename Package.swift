@@ -37,7 +37,6 @@ let collections = Target.Dependency.product(name: "Collections", package: "swift
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let dequeModule = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
-let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
 /// A library target of ours, with the settings that all of them share.
 func library(
@@ -90,7 +89,6 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // Shared, lowest first. Each C library is imported by exactly one module.

@@ -1,68 +1,94 @@
-import EventBus
-import EventBusNATS
-import Events
 import Foundation
-import Logging
 
-/// One backend, one channel, a thousand WebSockets: NATS and the gateway are the real programs.
+/// One backend, one channel, a thousand WebSockets: the gateway's routes beside the WebSocket that nats-server has itself,
+/// in the same run, with the same subscribers and the same messages.
 @main struct FanOut {
-    static let connections = 1000
+    /// Alternating between the routes spreads whatever else the machine does over all of them.
+    static let turns = 6
+    static let loads = [Load(messages: 1, rounds: 60), Load(messages: 16, rounds: 12)]
 
     static func main() async throws {
-        guard CommandLine.arguments.count == 2 else {
-            print("usage: FanOut PATH-OF-APUS-GATEWAY")
+        guard CommandLine.arguments.count >= 2,
+            let connections = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) : 1000, connections > 0
+        else {
+            print("usage: FanOut PATH-OF-APUS-GATEWAY [SUBSCRIBERS-OF-EACH-ROUTE]")
             exit(64)
         }
-        let system = try MeasuredSystem(gateway: CommandLine.arguments[1])
-        defer { system.stop() }
-        let bus = try NATSEventBus.connect(
-            NATSConfiguration(servers: [system.natsURL]), logger: Logger(label: "benchmark"))
-        let clock = ContinuousClock()
-        let origin = clock.now
-        let subject = Subjects.standard.channel(try ChannelName("bench:all"))
-        var subscribers = try Subscribers(count: connections, port: system.gatewayPort, channel: "bench:all")
+        // Three sockets here for each subscriber; the programs inherit the limit.
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 
-        // A message below 126 bytes would have a header of two bytes.
-        let frame = Message.length + 4
-        func publish() throws {
-            try bus.publish(BusMessage(subject: subject, payload: Message.make(sent: clock.now - origin)))
-        }
-        func receive(_ messages: Int) throws {
-            try subscribers.receive(bytes: messages * connections * frame, frame: frame, clock: clock, origin: origin)
-        }
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-bench-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let apus = try ApusSystem(gateway: CommandLine.arguments[1], folder: folder)
+        defer { apus.stop() }
+        let peer = try PeerSystem(folder: folder)
+        defer { peer.stop() }
 
-        for _ in 0..<20 { try publish() }
-        try receive(20)  // warm
-        let memory = system.residentBytes()
-
-        print("fan-out to \(connections) plain WebSockets, messages of \(Message.length) bytes")
-        for (burst, rounds) in [(1, 400), (16, 60)] {
-            let before = subscribers.latencies.count
-            let processor = system.processorTime()
-            let time = try clock.measure {
-                for _ in 0..<rounds {
-                    for _ in 0..<burst { try publish() }
-                    try receive(burst)
-                }
+        var routes = [
+            try Route("nats-server, its own WebSocket", peer, target: "bench", connections: connections, Dialect.nats),
+            try Route(
+                "Apus, plain WebSocket", apus, target: "bench:plain", connections: connections, Dialect.plain),
+            try Route(
+                "Apus, Centrifuge JSON", apus, target: "bench:centrifuge", connections: connections,
+                Dialect.centrifuge),
+        ]
+        defer { for route in routes { route.close() } }
+        for _ in 0..<turns {
+            for load in loads {
+                for index in routes.indices { try routes[index].run(load) }
             }
-            let deliveries = Double(rounds * burst * connections)
-            let latencies = subscribers.latencies[before...].sorted()
-            let used = system.processorTime() - processor
-            print(
-                "  \(burst) at once:  \(Int(deliveries / (time / .seconds(1)))) deliveries/s,",
-                "gateway \(hundredths(used / deliveries * 1e6)) s of processor per million,",
-                "last subscriber after \(milliseconds(latencies, 0.5)) ms (median), \(milliseconds(latencies, 0.99)) ms (p99)"
-            )
         }
-        print("  gateway's memory with them: \(memory / 1024 / 1024) MiB")
-        subscribers.close()
-        await bus.close(timeout: .seconds(1))
+        report(routes, connections)
+        await apus.close()
+        await peer.close()
     }
 
-    private static func milliseconds(_ sorted: [Duration], _ part: Double) -> String {
-        sorted.isEmpty
-            ? "–" : hundredths(sorted[min(sorted.count - 1, Int(Double(sorted.count) * part))] / .milliseconds(1))
+    // MARK: The report
+
+    private static func report(_ routes: [Route], _ connections: Int) {
+        print(
+            "fan-out to \(connections) WebSockets, messages of \(Message.length) bytes, the subscribers on this machine too"
+        )
+        for load in loads {
+            print()
+            print(
+                "\(load.messages) message\(load.messages == 1 ? "" : "s") in flight".padded(34),
+                "deliveries/s   CPU s/million   (of it NATS)   p50 ms   p99 ms")
+            for route in routes {
+                let result = route.results[load.messages, default: Result()]
+                print(
+                    route.name.padded(34), column(result.rate, 12, digits: 0),
+                    column(result.processorPerMillion, 15, digits: 2), column(result.natsPerMillion, 14, digits: 2),
+                    column(result.milliseconds(50), 8, digits: 2), column(result.milliseconds(99), 8, digits: 2))
+            }
+            guard let peer = routes.first?.results[load.messages] else { continue }
+            for route in routes.dropFirst() {
+                let result = route.results[load.messages, default: Result()]
+                print(
+                    "  \(route.name) : nats-server".padded(34), column(result.rate / peer.rate, 12, digits: 2),
+                    column(result.processorPerMillion / peer.processorPerMillion, 15, digits: 2), "".padded(14),
+                    column(result.milliseconds(50) / peer.milliseconds(50), 8, digits: 2),
+                    column(result.milliseconds(99) / peer.milliseconds(99), 8, digits: 2))
+            }
+        }
+        print()
+        for route in routes {
+            print("memory of each connection, \(route.name): \(hundredths(route.memoryPerConnection / 1024)) KiB")
+        }
     }
 
-    private static func hundredths(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
+    private static func column(_ value: Double, _ width: Int, digits: Int) -> String {
+        let text = value.isFinite ? String(format: "%.\(digits)f", value) : "–"
+        return String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+
+    private static func hundredths(_ value: Double) -> String { String(format: "%.2f", value) }
+}
+
+extension String {
+    fileprivate func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
