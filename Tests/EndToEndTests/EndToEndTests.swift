@@ -65,6 +65,19 @@ extension EndToEndTests {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("plain_websocket") }
         }
 
+        @Test("Phoenix Channels serve Supabase's client, and frames as phoenix.js writes them", .timeLimit(.minutes(2)))
+        func phoenix() async throws {
+            try await ApusSystem.run([.gateway]) { try await $0.runScenario("phoenix") }
+        }
+
+        @Test("Phoenix's long polling reaches its session through every gateway", .timeLimit(.minutes(3)))
+        func phoenixLongPoll() async throws {
+            let configuration = SystemConfiguration(gateway: "  ping_interval: 2s")
+            try await ApusSystem.run([.gateway], gateways: 2, configuration: configuration) {
+                try await $0.runScenario("phoenix_longpoll")
+            }
+        }
+
         @Test("Server-Sent Events resume where they were", .timeLimit(.minutes(2)))
         func serverSentEvents() async throws {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("server_sent_events") }

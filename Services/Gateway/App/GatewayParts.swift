@@ -49,6 +49,15 @@ struct ControlRunner: Service {
     }
 }
 
+/// Answers other gateways.
+struct NodeRequestsRunner: Service {
+    let nodes: NodeRequests
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await nodes.run() }
+    }
+}
+
 extension GatewayClock {
     /// The machine's clocks.
     static let system = GatewayClock(

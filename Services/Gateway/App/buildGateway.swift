@@ -52,6 +52,7 @@ package func buildGateway(
         makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
     let group = MultiThreadedEventLoopGroup(
         numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
+    let nodes = NodeRequests(node: node, bus: context.bus, subjects: context.subjects, logger: context.logger)
     let shards = ShardGroup(group: group, environment: environment)
     let startedAt = clock.moment()
     let version = context.version
@@ -80,7 +81,7 @@ package func buildGateway(
             configuration, context,
             EdgeServicesParts(
                 backend: backend, hub: hub, presence: presence, control: control, policy: policy, users: users,
-                metrics: metrics, clock: clock, node: node, verifier: verifier, refusals: refusals)),
+                metrics: metrics, clock: clock, nodes: nodes, verifier: verifier, refusals: refusals)),
         logger: context.logger,
         onListening: { port in
             context.readiness.set("accepting", true)
@@ -105,6 +106,7 @@ package func buildGateway(
         CanaryRunner(canary: canary),
         PresenceRunner(presence: presence),
         ControlRunner(control: control),
+        NodeRequestsRunner(nodes: nodes),
         server,
     ]
 }
@@ -139,7 +141,7 @@ private struct EdgeServicesParts {
     var users: UserRegistry
     var metrics: GatewayMetrics
     var clock: GatewayClock
-    var node: String
+    var nodes: NodeRequests
     var verifier: TokenVerifier
     var refusals: RefusedTokens
 }
@@ -158,8 +160,8 @@ private func edgeServices(
     let subjects = context.subjects
     return EdgeServices(
         backend: parts.backend, hub: parts.hub, presence: parts.presence, control: parts.control,
-        policy: parts.policy, users: parts.users, metrics: parts.metrics, clock: parts.clock, node: parts.node,
-        version: context.version,
+        policy: parts.policy, users: parts.users, metrics: parts.metrics, clock: parts.clock,
+        node: parts.nodes.node, nodes: parts.nodes, version: context.version,
         allowsAnonymous: configuration.allowsAnonymous,
         verify: { token, now throws(IdentityError) in
             try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }

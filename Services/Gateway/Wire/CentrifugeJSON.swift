@@ -179,6 +179,7 @@ package struct CentrifugeJSON: WireProtocol {
         case .unsubscribedByServer(let channel, let reason):
             let body: JSONValue = ["code": .integer(Int64(reason.code)), "reason": .string(reason.reason)]
             return CentrifugeJSON.push(channel, "unsubscribe", body.serialized())
+        case .members: return nil
         case .dropped(let channel, let count):
             let data: JSONValue = ["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))]
             return CentrifugeJSON.push(nil, "message", JSONValue.object(["data": data]).serialized())

@@ -46,26 +46,40 @@ package struct ConnectCommand: Sendable, Equatable {
 }
 
 package struct SubscribeCommand: Sendable, Equatable {
-    /// As the client wrote it.
     package var channel: String
+    /// What the client calls the channel, in all that it is told of it, where that is not the channel's own name.
+    package var label: String
     /// Where the client was; nil when it does not ask for recovery.
     package var recoverFrom: StreamPosition?
     /// Whether the client wants to be told who joins and leaves.
     package var wantsJoinLeave: Bool
+    /// Whether the client wants to be told at the start who is there, and from then on who joins and leaves.
+    package var wantsPresence: Bool
     /// What the client sent along for whoever admits it, as JSON text.
     package var data: [UInt8]?
     /// A token for this channel alone.
     package var token: String?
+    /// A connection's token that came with the subscription: it makes an anonymous connection its user's, and refreshes
+    /// one that is its user's already.
+    package var connectionToken: String?
+    /// Where set, a subscription to the channel that is there already does not refuse this one: it ends first, and its end
+    /// is told as the answer to this reference.
+    package var replacing: CommandReference?
 
     package init(
-        channel: String, recoverFrom: StreamPosition? = nil, wantsJoinLeave: Bool = false, data: [UInt8]? = nil,
-        token: String? = nil
+        channel: String, label: String? = nil, recoverFrom: StreamPosition? = nil, wantsJoinLeave: Bool = false,
+        wantsPresence: Bool = false, data: [UInt8]? = nil, token: String? = nil, connectionToken: String? = nil,
+        replacing: CommandReference? = nil
     ) {
         self.channel = channel
+        self.label = label ?? channel
         self.recoverFrom = recoverFrom
         self.wantsJoinLeave = wantsJoinLeave
+        self.wantsPresence = wantsPresence
         self.data = data
         self.token = token
+        self.connectionToken = connectionToken
+        self.replacing = replacing
     }
 }
 
@@ -78,12 +92,18 @@ package struct PublishCommand: Sendable, Equatable {
     /// What the client calls this message, if its protocol lets it say so: the same id again is the same message, on
     /// channels with history.
     package var messageID: String?
+    /// Whether the sender's own connection is left out.
+    package var excludesSender: Bool
 
-    package init(channel: String, payload: [UInt8], event: String = "message", messageID: String? = nil) {
+    package init(
+        channel: String, payload: [UInt8], event: String = "message", messageID: String? = nil,
+        excludesSender: Bool = false
+    ) {
         self.channel = channel
         self.payload = payload
         self.event = event
         self.messageID = messageID
+        self.excludesSender = excludesSender
     }
 }
 

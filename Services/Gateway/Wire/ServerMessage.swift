@@ -24,6 +24,8 @@ package enum ServerMessage: Sendable, Equatable {
     /// A subscription that the server made for the client.
     case subscribedByServer(channel: String, SubscribeResult)
     case unsubscribedByServer(channel: String, UnsubscribeReason)
+    /// Who is on a channel, at the start of a subscription that asked for it.
+    case members(channel: String, [ClientInfo])
     /// Messages of a channel were left out since the client reads too slowly.
     case dropped(channel: String, count: Int)
 }

@@ -4,6 +4,8 @@ package enum WireProtocolID: String, Sendable, CaseIterable {
     case plainWebSocket = "websocket"
     case serverSentEvents = "sse"
     case longPolling = "poll"
+    case phoenix
+    case phoenixObjects = "phoenix_v1"
 }
 
 /// Bytes that no valid client of the protocol can send; the connection is closed.
@@ -25,6 +27,9 @@ package protocol WireProtocol: Sendable {
     /// Encodes what concerns this connection alone; nil when the protocol has no words for it.
     mutating func encode(_ message: ServerMessage) -> [UInt8]?
 
+    /// The same for protocols that say some things in more than one frame; by default ``encode(_:)``'s one.
+    mutating func encodeFrames(_ message: ServerMessage) -> [[UInt8]]
+
     /// Encodes a message for every subscriber of a channel. It cannot depend on the connection, so that it is done once
     /// for all connections that speak the protocol and call the channel `label`.
     static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8]
@@ -38,5 +43,7 @@ package protocol WireProtocol: Sendable {
 }
 
 extension WireProtocol {
+    package mutating func encodeFrames(_ message: ServerMessage) -> [[UInt8]] { encode(message).map { [$0] } ?? [] }
+
     package static func encodePresence(_ changes: [PresenceChange], label: String) -> [UInt8]? { nil }
 }

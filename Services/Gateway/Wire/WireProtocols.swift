@@ -7,6 +7,8 @@ extension WireProtocolID {
         case .plainWebSocket: PlainWebSocket.encodeBroadcast(publication, label: label)
         case .serverSentEvents: ServerSentEvents.encodeBroadcast(publication, label: label)
         case .longPolling: LongPolling.encodeBroadcast(publication, label: label)
+        case .phoenix: Phoenix<PhoenixArrays>.encodeBroadcast(publication, label: label)
+        case .phoenixObjects: Phoenix<PhoenixObjects>.encodeBroadcast(publication, label: label)
         }
     }
 
@@ -21,6 +23,8 @@ extension WireProtocolID {
         case .plainWebSocket: PlainWebSocket.encodePresence(changes, label: label)
         case .serverSentEvents: ServerSentEvents.encodePresence(changes, label: label)
         case .longPolling: LongPolling.encodePresence(changes, label: label)
+        case .phoenix: Phoenix<PhoenixArrays>.encodePresence(changes, label: label)
+        case .phoenixObjects: Phoenix<PhoenixObjects>.encodePresence(changes, label: label)
         }
     }
 
@@ -31,6 +35,8 @@ extension WireProtocolID {
         case .plainWebSocket: PlainWebSocket.closeCode(disconnect)
         case .serverSentEvents: ServerSentEvents.closeCode(disconnect)
         case .longPolling: LongPolling.closeCode(disconnect)
+        case .phoenix: Phoenix<PhoenixArrays>.closeCode(disconnect)
+        case .phoenixObjects: Phoenix<PhoenixObjects>.closeCode(disconnect)
         }
     }
 }

@@ -12,6 +12,7 @@ struct HTTPRoutes {
     let configuration: EdgeConfiguration
     let shards: ShardGroup
     let services: EdgeServices
+    let longPolls: LongPollSessions
     let logger: Logger
 
     /// How large the body of a call may be.
@@ -25,6 +26,10 @@ struct HTTPRoutes {
             .add(to: router)
         EventStreamRoute(shards: shards, limits: configuration.limits).add(to: router)
         PollRoute(shards: shards, services: services).add(to: router)
+        LongPollRoute(
+            sessions: longPolls, origins: configuration.origins, phoenix: PhoenixRules(services),
+            limits: configuration.limits, node: services.node, nodes: services.nodes
+        ).add(to: router)
         CallRoute(services: services).add(to: router)
         ServerAPI(key: configuration.serverAPIKey, services: services).add(to: router)
         if let upload = configuration.upload { UploadRoute(configuration: upload, services: services).add(to: router) }
@@ -94,6 +99,11 @@ extension Request {
     /// The token of `?token=` or `Authorization: Bearer`.
     var token: String? {
         if let token = parameter("token"), !token.isEmpty { return token }
+        return bearerToken
+    }
+
+    /// The token of `Authorization: Bearer`.
+    var bearerToken: String? {
         guard let authorization = headers[.authorization], authorization.lowercased().hasPrefix("bearer ") else {
             return nil
         }

@@ -13,6 +13,8 @@ package struct EdgeServices: Sendable {
     package var metrics: GatewayMetrics
     package var clock: GatewayClock
     package var node: String
+    /// Requests to and from other gateways.
+    package var nodes: NodeRequests
     package var version: String
     package var allowsAnonymous: Bool
     package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
@@ -25,7 +27,7 @@ package struct EdgeServices: Sendable {
     package init(
         backend: ChannelBackend, hub: Hub, presence: PresenceService, control: ControlService, policy: ChannelPolicy,
         users: UserRegistry, metrics: GatewayMetrics, clock: GatewayClock,
-        node: String, version: String, allowsAnonymous: Bool,
+        node: String, nodes: NodeRequests, version: String, allowsAnonymous: Bool,
         verify: @escaping @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity,
         issueToken: (@Sendable (_ user: String, _ roles: [String], _ expiresAt: Timestamp) -> String)?,
         appendEvent: @escaping @Sendable (_ event: CloudEvent, _ isRepeatable: Bool) async throws -> Void
@@ -39,6 +41,7 @@ package struct EdgeServices: Sendable {
         self.metrics = metrics
         self.clock = clock
         self.node = node
+        self.nodes = nodes
         self.version = version
         self.allowsAnonymous = allowsAnonymous
         self.verify = verify

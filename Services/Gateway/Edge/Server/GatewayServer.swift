@@ -76,11 +76,15 @@ package struct GatewayServer: Service {
     package func run() async throws {
         let ticks = shards.startTicking()
         defer { for tick in ticks { tick.cancel() } }
-        let router = HTTPRoutes(configuration: configuration, shards: shards, services: services, logger: logger)
-            .router()
+        let longPolls = LongPollSessions(shards: shards)
+        longPolls.serve(services.nodes)
+        let router = HTTPRoutes(
+            configuration: configuration, shards: shards, services: services, longPolls: longPolls, logger: logger
+        )
+        .router()
         let routes = SocketRoutes(
             shards: shards, origins: configuration.origins, limits: configuration.limits,
-            offersEcho: configuration.offersEcho,
+            offersEcho: configuration.offersEcho, phoenix: PhoenixRules(services),
             compressors: configuration.compressesMessages ? LoopCompressors(group) : nil)
         let limits = configuration.limits
         let pingInterval = configuration.pingInterval

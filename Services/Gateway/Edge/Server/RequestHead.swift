@@ -60,10 +60,13 @@ struct RequestHead: Equatable {
     }
 
     /// The members of a comma-separated header, in lower case.
-    func list(_ name: String) -> [String] {
+    func list(_ name: String) -> [String] { members(name).map { $0.lowercased() } }
+
+    /// The members of a comma-separated header, as they were written.
+    func members(_ name: String) -> [String] {
         let lower = name.lowercased()
         return fields.filter { $0.name == lower }.flatMap { $0.value.split(separator: ",") }
-            .map { RequestHead.trimmedEnd($0.drop { $0 == " " || $0 == "\t" }).lowercased() }
+            .map { RequestHead.trimmedEnd($0.drop { $0 == " " || $0 == "\t" }) }
     }
 
     /// The first value of a query parameter.
@@ -72,6 +75,11 @@ struct RequestHead: Equatable {
     /// The token of `?token=` or `Authorization: Bearer`.
     var token: String? {
         if let token = parameter("token"), !token.isEmpty { return token }
+        return bearerToken
+    }
+
+    /// The token of `Authorization: Bearer`.
+    var bearerToken: String? {
         guard let authorization = self["authorization"], authorization.lowercased().hasPrefix("bearer ") else {
             return nil
         }

@@ -35,8 +35,11 @@ package final class ShardGroup: Sendable {
     }
 
     /// A shard for a connection that is bound to no loop, in turn.
-    package func any() -> Shard {
-        all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count].shard
+    package func any() -> Shard { anyWithLoop().shard }
+
+    /// The same with the loop that the shard runs on.
+    func anyWithLoop() -> (loop: any EventLoop, shard: Shard) {
+        all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count]
     }
 
     /// Runs `body` on the shard's loop soon, in the order of the calls.

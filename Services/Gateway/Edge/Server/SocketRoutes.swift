@@ -8,6 +8,7 @@ struct SocketRoutes: Sendable {
     let origins: OriginPolicy
     let limits: GatewayLimits
     let offersEcho: Bool
+    let phoenix: PhoenixRules
     /// Nil where messages are not compressed.
     let compressors: LoopCompressors?
 
@@ -19,6 +20,7 @@ struct SocketRoutes: Sendable {
     }
 
     private static let centrifuge = "/connection/websocket"
+    private static let phoenix = "/socket/websocket"
     private static let plainPrefix = "/ws/"
     private static let echo = "/echo"
 
@@ -28,7 +30,7 @@ struct SocketRoutes: Sendable {
         guard parts.count == 3 else { return false }
         let path = parts[1].prefix { $0 != UInt8(ascii: "?") }
         return path.elementsEqual(centrifuge.utf8) || path.starts(with: plainPrefix.utf8)
-            || path.elementsEqual(echo.utf8)
+            || path.elementsEqual(phoenix.utf8) || path.elementsEqual(echo.utf8)
     }
 
     func handler(for head: RequestHead, on loop: any EventLoop) -> Outcome {
@@ -40,7 +42,10 @@ struct SocketRoutes: Sendable {
                 status: 503, reason: "the gateway is leaving; connect again", extraHeaders: "Retry-After: 1\r\n")
         }
         let compression = compressors == nil ? nil : PerMessageDeflate.accept(head.list("sec-websocket-extensions"))
-        switch WebSocketHandshake.answer(head, origins: origins, extension: compression) {
+        let subprotocol =
+            head.path == SocketRoutes.phoenix
+            ? PhoenixOpening.subprotocol(of: head.members("sec-websocket-protocol")) : nil
+        switch WebSocketHandshake.answer(head, origins: origins, subprotocol: subprotocol, extension: compression) {
         case .refuse(let status, let reason, let extraHeaders):
             return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)
         case .accept(let response):
@@ -60,6 +65,19 @@ struct SocketRoutes: Sendable {
         if head.path == SocketRoutes.centrifuge {
             // A token in the address stands in for one that the connect command does not have.
             opening = .commands(CentrifugeJSON(tokenOfAddress: head.token), .centrifugeJSON)
+        } else if head.path == SocketRoutes.phoenix {
+            guard
+                let phoenix = PhoenixOpening(
+                    query: head.query, offered: head.members("sec-websocket-protocol"),
+                    headerToken: head.bearerToken)
+            else {
+                return .refuse(
+                    status: 403, reason: "vsn names a version that is not spoken here; there are 1.0.0 and 2.0.0",
+                    extraHeaders: "")
+            }
+            let (codec, protocolID) = phoenix.codec(aliasesSupabase: self.phoenix.aliasesSupabase)
+            opening = .handshake(codec, protocolID, token: phoenix.token(isGood: self.phoenix.isGood))
+            heldResponse = response
         } else {
             let channel = String(head.path.dropFirst(SocketRoutes.plainPrefix.count))
             opening = .address(

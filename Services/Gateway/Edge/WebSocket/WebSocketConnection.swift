@@ -15,6 +15,8 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     enum Opening {
         case commands(any WireProtocol, WireProtocolID)
         case address(any WireProtocol, WireProtocolID, token: String?, channels: [SubscribeCommand])
+        /// The handshake is answered with 403 if the token is not good.
+        case handshake(any WireProtocol, WireProtocolID, token: String?)
     }
 
     private enum State {
@@ -79,11 +81,17 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
                 shard.open(protocolID, codec: codec, manner: .commands, transport: me, trace: trace)
             case .address(let codec, let protocolID, _, _):
                 shard.open(protocolID, codec: codec, manner: .address, transport: me, trace: trace)
+            case .handshake(let codec, let protocolID, _):
+                shard.open(protocolID, codec: codec, manner: .handshake, transport: me, trace: trace)
             }
         }
         self.id = id
-        if case .address(_, _, let token, let channels) = opening {
+        switch opening {
+        case .commands: break
+        case .address(_, _, let token, let channels):
             onShard { shard, _ in shard.openAddress(id, token: token, channels: channels, cursor: nil) }
+        case .handshake(_, _, let token):
+            onShard { shard, _ in shard.openAddress(id, token: token, channels: [], cursor: nil) }
         }
     }
 
@@ -197,6 +205,7 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     /// has not read yet, the frame with the reason among it.
     private func sendClose(_ disconnect: Disconnect) {
         guard let context, state == .open else { return }
+        if case .handshake = opening, heldResponse != nil { return refuse(context, disconnect) }
         // A close frame is read only after the handshake.
         start()
         state = .closing
@@ -205,6 +214,20 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
         context.eventLoop.assumeIsolated().scheduleTask(in: WebSocketConnection.closeTimeout) { [weak self] in
             self?.context?.close(promise: nil)
+        }
+    }
+
+    /// Answers the handshake with the status that clients of such protocols look for.
+    private func refuse(_ context: ChannelHandlerContext, _ disconnect: Disconnect) {
+        heldResponse = nil
+        state = .closed
+        let body = #"{"error":{"code":403,"message":"\#(disconnect.reason)"}}"#
+        let text =
+            "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
+            + "Connection: close\r\n\r\n" + body
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text))).whenComplete { _ in
+            bound.value.close(promise: nil)
         }
     }
 }

@@ -84,8 +84,8 @@ final class Subscription {
     var isOutrun = false
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
-    /// Whether the client asked to be told who comes and leaves.
-    var wantsJoinLeave = false
+    /// Whether the client asked to be told who comes and leaves, and the namespace offers it.
+    var isToldChanges = false
     /// Whether the client will be back on the channel in a moment if the subscription ends now.
     var lingers = false
     /// Of the channel's lives, the one that it follows: see ``HubChannel``.

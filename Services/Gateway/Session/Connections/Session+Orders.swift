@@ -11,8 +11,9 @@ extension Session {
             rules.policy.namespaces[channel.namespace] != nil, entries[channel] == nil
         else { return [] }
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return [] }
-        entries[channel] = Entry(
-            label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: nil, data: command.data)
+        var entry = Entry(command, reference: nil)
+        entry.data = command.data
+        entries[channel] = entry
         return [.join(channel, from: command.recoverFrom, asksHook: false)]
     }
 

@@ -25,6 +25,7 @@ package struct Session: Sendable {
         /// The channel's name as the client wrote it.
         var label: String
         var wantsJoinLeave: Bool
+        var wantsPresence: Bool
         /// Which command it answers; nil for those that belong to the connect.
         var reference: CommandReference?
         var isLive = false
@@ -32,6 +33,16 @@ package struct Session: Sendable {
         var data: [UInt8]?
         /// What must happen for it to stay; nil is nothing.
         var lease: SubscriptionLease?
+        /// What was published before the subscription was there, by clients whose protocol lets them.
+        var early: [(command: PublishCommand, reference: CommandReference)] = []
+
+        init(_ command: SubscribeCommand, reference: CommandReference?, lease: SubscriptionLease? = nil) {
+            label = command.label
+            wantsJoinLeave = command.wantsJoinLeave
+            wantsPresence = command.wantsPresence
+            self.reference = reference
+            self.lease = lease
+        }
     }
 
     package let client: String
@@ -67,6 +78,7 @@ package struct Session: Sendable {
     package var channels: [ChannelName] { Array(entries.keys) }
     package func label(of channel: ChannelName) -> String? { entries[channel]?.label }
     package func wantsJoinLeave(_ channel: ChannelName) -> Bool { entries[channel]?.wantsJoinLeave ?? false }
+    package func wantsPresence(_ channel: ChannelName) -> Bool { entries[channel]?.wantsPresence ?? false }
 
     // MARK: What the client sends
 
@@ -158,8 +170,7 @@ package struct Session: Sendable {
                 }
             case .disconnect(let disconnect): return actions + close(disconnect)
             case .join(let channel, let asksHook, let lease):
-                entries[channel] = Entry(
-                    label: subscribe.channel, wantsJoinLeave: subscribe.wantsJoinLeave, reference: nil, lease: lease)
+                entries[channel] = Entry(subscribe, reference: nil, lease: lease)
                 connecting.awaited.insert(channel)
                 actions.append(
                     .join(channel, from: subscribe.recoverFrom, asksHook: asksHook, data: subscribe.data))
@@ -184,7 +195,7 @@ package struct Session: Sendable {
         phase = .open
         let follows = connecting.ready.map { SessionAction.follow($0.channel) }
         switch manner {
-        case .address: return [.opened(connecting.ready)] + follows
+        case .address, .handshake: return [.opened(connecting.ready)] + follows
         case .commands:
             let result = ConnectResult(
                 client: client, version: rules.version, expiry: expiry(time),
@@ -205,10 +216,11 @@ package struct Session: Sendable {
 
     /// When the connection is closed unless it gets a new token.
     var connectionEnd: Timestamp? {
-        identity.expiresAt.map { manner == .commands ? $0.advanced(by: rules.expiry.tokenGrace) : $0 }
+        identity.expiresAt.map { manner != .address ? $0.advanced(by: rules.expiry.tokenGrace) : $0 }
     }
 
     private mutating func refresh(_ token: String, _ reference: CommandReference, time: Timestamp) -> [SessionAction] {
+        if manner == .handshake { return identify(token, reference, time: time) }
         let refreshed: Identity
         do throws(IdentityError) {
             refreshed = try rules.verify(token, time)
@@ -234,13 +246,26 @@ package struct Session: Sendable {
     private mutating func subscribe(
         _ command: SubscribeCommand, _ reference: CommandReference, time: Timestamp
     ) -> [SessionAction] {
+        var before: [SessionAction] = []
+        if let token = command.connectionToken {
+            do throws(ClientFailure) {
+                before = try adopt(token, time: time)
+            } catch {
+                return fail(reference, error)
+            }
+        }
+        if let replaced = command.replacing, let channel = try? ChannelName(command.channel),
+            let label = entries[channel]?.label
+        {
+            before += unsubscribe(channel) + [.send(.unsubscribed(channel: label, replaced))]
+        }
         switch admit(command, time: time) {
-        case .refuse(let failure): return limited(failure) + fail(reference, failure)
-        case .disconnect(let disconnect): return close(disconnect)
+        case .refuse(let failure): return before + limited(failure) + fail(reference, failure)
+        case .disconnect(let disconnect): return before + close(disconnect)
         case .join(let channel, let asksHook, let lease):
-            entries[channel] = Entry(
-                label: command.channel, wantsJoinLeave: command.wantsJoinLeave, reference: reference, lease: lease)
-            return [.join(channel, from: command.recoverFrom, asksHook: asksHook, data: command.data)]
+            entries[channel] = Entry(command, reference: reference, lease: lease)
+            return before
+                + [.join(channel, from: command.recoverFrom, asksHook: asksHook, data: command.data)]
         }
     }
 
@@ -293,7 +318,9 @@ package struct Session: Sendable {
         _ channel: ChannelName, _ entry: Entry, _ result: SubscribeResult, time: Timestamp
     ) -> [SessionAction] {
         if let reference = entry.reference {
+            entries[channel]?.early = []
             return [.send(.subscribed(channel: entry.label, result, reference)), .follow(channel)]
+                + entry.early.flatMap { publish(channel, $0.command, $0.reference) }
         }
         guard case .connecting(var connecting) = phase, connecting.awaited.remove(channel) != nil else {
             return [.send(.subscribedByServer(channel: entry.label, result)), .follow(channel)]
@@ -307,7 +334,10 @@ package struct Session: Sendable {
         _ channel: ChannelName, _ failure: ClientFailure, time: Timestamp
     ) -> [SessionAction] {
         guard let entry = entries.removeValue(forKey: channel) else { return [] }
-        if let reference = entry.reference { return [.leave(channel)] + fail(reference, failure) }
+        if let reference = entry.reference {
+            return [.leave(channel)] + fail(reference, failure)
+                + refuseEarly(entry)
+        }
         guard case .connecting(let connecting) = phase else { return [.leave(channel)] }
         // Without its channels a connection would be there and hear nothing; better that it comes back.
         if manner == .address { return close(Session.disconnect(for: failure)) }
@@ -318,7 +348,8 @@ package struct Session: Sendable {
     }
 
     private mutating func unsubscribe(_ channel: ChannelName) -> [SessionAction] {
-        entries.removeValue(forKey: channel) == nil ? [] : [.leave(channel)]
+        guard let entry = entries.removeValue(forKey: channel) else { return [] }
+        return [.leave(channel)] + refuseEarly(entry)
     }
 
     /// The server ends a subscription.
@@ -329,10 +360,11 @@ package struct Session: Sendable {
             guard let reference = entry.reference else { return [] }
             entries[channel] = nil
             return [.leave(channel, reason: .server)] + fail(reference, .permissionDenied)
+                + refuseEarly(entry)
         }
         entries[channel] = nil
         let leave = SessionAction.leave(channel, reason: reason == .expired ? .expired : .server)
-        guard manner == .commands || (reason != .insufficientState && !entries.isEmpty) else {
+        guard manner != .address || (reason != .insufficientState && !entries.isEmpty) else {
             // Nothing is left of what the address asked for.
             return [leave] + close(reason == .insufficientState ? .insufficientState : .permissionDenied)
         }
@@ -350,6 +382,7 @@ package struct Session: Sendable {
         guard let namespace = rules.policy.namespaces[channel.namespace] else {
             return fail(reference, .unknownChannel)
         }
+        if manner == .handshake, entries[channel]?.isLive == false { return publishEarly(channel, command, reference) }
         let isSubscribed = entries[channel]?.isLive ?? false
         switch rules.policy.publish(channel, namespace, identity, isSubscribed: isSubscribed) {
         case .allow:

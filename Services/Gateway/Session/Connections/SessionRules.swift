@@ -64,6 +64,8 @@ package struct ExpiryRules: Sendable, Equatable {
 package enum SessionManner: Sendable, Equatable {
     /// By commands; one that is refused is answered with an error, the connection goes on.
     case commands
+    /// By commands, but who it is it says with the address that it opened; only a refusal of that ends the connection.
+    case handshake
     /// By the address that it opened, once; a refusal ends the connection.
     case address
 }

@@ -34,11 +34,12 @@ package struct ChannelBackend: Sendable {
     /// unknown is repeated under the same id within the call's time, so that it is stored once.
     package func publish(
         _ payload: [UInt8], event: String = "message", messageID: String? = nil, on channel: ChannelName,
-        by publisher: ClientInfo, _ caller: Caller, trace: TraceContext? = nil
+        by publisher: ClientInfo, _ caller: Caller, excludesPublisher: Bool = false, trace: TraceContext? = nil
     ) async throws(ClientFailure) {
         var message = BusMessage(subject: subjects.channel(channel), payload: payload)
         ChannelBackend.write(caller, trace, to: &message.headers)
         if event != "message" { message.headers[HeaderName.event] = event }
+        if excludesPublisher { message.headers[HeaderName.exclude] = caller.client }
         if let info = publisher.info { message.headers[ChannelHeader.info] = info.description }
         // Under the publisher's own name: nobody can take another's id and so keep its message from being stored.
         message.headers[HeaderName.messageID] = messageID.map {

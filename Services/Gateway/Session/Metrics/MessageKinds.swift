@@ -55,6 +55,7 @@ extension ServerMessage {
         case .failure: .error
         case .ping: .ping
         case .subscribedByServer, .unsubscribedByServer, .dropped: .push
+        case .members: .presence
         default: .reply
         }
     }

@@ -46,15 +46,17 @@ extension Shard {
 
     func send(_ message: ServerMessage, to connection: Connection) {
         if case .failure(let failure, _) = message { environment.metrics.failed(failure) }
-        guard !connection.isClosed, let bytes = connection.codec.encode(message) else { return }
-        // One answer may go beyond the bound, since it may be as large as a history.
-        guard hasRoom(connection) else { return perform(connection.session.close(.slow), connection) }
-        if bytes.count > environment.rules.limits.outboundBytes / 2 {
-            connection.allowance = max(connection.allowance, bytes.count)
+        guard !connection.isClosed else { return }
+        for frame in connection.codec.encodeFrames(message) {
+            // One answer may go beyond the bound, since it may be as large as a history.
+            guard hasRoom(connection) else { return perform(connection.session.close(.slow), connection) }
+            if frame.count > environment.rules.limits.outboundBytes / 2 {
+                connection.allowance = max(connection.allowance, frame.count)
+            }
+            environment.metrics.sent(message.kind, bytes: frame.count)
+            connection.transport.write(frame)
+            markDirty(connection)
         }
-        environment.metrics.sent(message.kind, bytes: bytes.count)
-        connection.transport.write(bytes)
-        markDirty(connection)
     }
 
     private func close(_ connection: Connection, _ disconnect: Disconnect) {
@@ -153,7 +155,7 @@ extension Shard {
             if grant.isPublished {
                 try await backend.publish(
                     grant.payload, event: grant.event, messageID: command.messageID, on: channel, by: publisher, caller,
-                    trace: trace)
+                    excludesPublisher: command.excludesSender, trace: trace)
             }
             return .published(reference, reply: grant.reply)
         } finish: { connection in

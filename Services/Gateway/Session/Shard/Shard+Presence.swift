@@ -9,14 +9,13 @@ extension Shard {
     /// Encodes the changes once for each group and queues the same bytes for those of its members that want them, so that
     /// a crowd that comes at once costs each client a few frames and not one for each member of the crowd.
     func tell(_ changes: [PresenceChange], _ channel: ShardChannel) {
-        guard channel.namespace.joinLeave else { return }
-        for group in channel.groups where group.members.contains(where: { $0.wantsJoinLeave }) {
+        for group in channel.groups where group.members.contains(where: { $0.isToldChanges }) {
             for start in stride(from: 0, to: changes.count, by: Shard.changesPerFrame) {
                 let part = Array(changes[start..<min(start + Shard.changesPerFrame, changes.count)])
                 guard let bytes = group.protocolID.encodePresence(part, label: group.label) else { break }
                 let frame = SharedFrame(bytes)
                 var count = 0
-                for subscription in group.members where subscription.wantsJoinLeave {
+                for subscription in group.members where subscription.isToldChanges {
                     if tell(frame, subscription) { count += 1 }
                 }
                 environment.metrics.sent(.presence, count: count, bytes: count * bytes.count)

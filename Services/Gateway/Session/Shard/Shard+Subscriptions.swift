@@ -103,7 +103,10 @@ extension Shard {
         guard let subscription = connection.subscriptions[name], let label = connection.session.label(of: name),
             let held = subscription.release()
         else { return }
-        subscription.wantsJoinLeave = connection.session.wantsJoinLeave(name)
+        let namespace = subscription.channel.namespace
+        let wantsPresence = namespace.presence && connection.session.wantsPresence(name)
+        subscription.isToldChanges =
+            wantsPresence || (namespace.joinLeave && connection.session.wantsJoinLeave(name))
         subscription.channel.follow(subscription, label: label)
         for message in held {
             let frame = SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label))
@@ -111,9 +114,12 @@ extension Shard {
                 environment.metrics.sent(.publication, bytes: frame.bytes.count)
             }
         }
-        let namespace = subscription.channel.namespace
         if (namespace.presence || namespace.joinLeave) && connection.isPresent {
             environment.presence.join(name, connection.session.info)
+        }
+        // After its own join, so that it finds itself there.
+        if wantsPresence {
+            send(.members(channel: label, environment.presence.members(of: name)), to: connection)
         }
         if subscription.interruptedBy != 0 { interrupt(subscription, subscription.interruptedBy) }
     }
