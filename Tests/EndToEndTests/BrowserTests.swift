@@ -22,7 +22,7 @@ extension EndToEndTests {
 
         @Test(
             "clients in JavaScript that others wrote, in pages of another site", .timeLimit(.minutes(3)),
-            arguments: ["centrifuge_js"])
+            arguments: ["centrifuge_js", "phoenix_js"])
         func visitors(scenario: String) async throws {
             let configuration = SystemConfiguration(gateway: "  origins: ['*']")
             try await ApusSystem.run([.gateway, .notifier], configuration: configuration) {

@@ -18,6 +18,7 @@ import tempfile
 
 import centrifuge
 import nats
+import websockets
 from nats.errors import NoRespondersError
 
 os.environ["APUS_TEST_SECRET"] = "only-for-trying-at-least-32-bytes"
@@ -195,6 +196,60 @@ async def polls(client, program, gateway):
     yield "a channel handler in Python answers joins with data, replaces what is sent, and refuses"
 
 
+class PhoenixSocket:
+    """Version 2 of Phoenix's protocol, frame by frame."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.lastReference = 0
+        self.events = []
+
+    async def push(self, topic, event, payload):
+        """Sends, and returns status and response of the reply; what comes before it is kept."""
+        self.lastReference += 1
+        reference = str(self.lastReference)
+        await self.socket.send(json.dumps(["1", reference, topic, event, payload]))
+        reply = await self.next(lambda frame: frame[1] == reference and frame[3] == "phx_reply")
+        return reply[4]["status"], reply[4]["response"]
+
+    async def next(self, matching):
+        async with asyncio.timeout(LIMIT):
+            while True:
+                for frame in self.events:
+                    if matching(frame):
+                        self.events.remove(frame)
+                        return frame
+                self.events.append(json.loads(await self.socket.recv()))
+
+
+@contextlib.asynccontextmanager
+async def phoenix_socket(user):
+    address = f"ws://{scenario.GATEWAY}/socket/websocket?vsn=2.0.0&token={scenario.token(user)}"
+    async with websockets.connect(address, proxy=None) as socket:
+        yield PhoenixSocket(socket)
+
+
+async def chat_over_phoenix(others):
+    """A client whose events have names and whose pushes have replies, in the room of `others`."""
+    async with phoenix_socket("21") as socket:
+        status, joined = await socket.push("chat:lobby", "phx_join", {})
+        expect("join", (status, len(joined["messages"])), ("ok", 50))
+        status, reply = await socket.push("chat:lobby", "message", {"text": "from Phoenix"})
+        assert status == "ok" and reply["id"] > joined["messages"][-1]["id"], reply
+        frame = await socket.next(lambda frame: frame[3] == "message")
+        expect("its own message", (frame[4]["text"], frame[4]["id"]), ("from Phoenix", reply["id"]))
+        for person in others:
+            await person.inbox("chat:lobby").next(lambda message: message.get("text") == "from Phoenix")
+        status, older = await socket.push("chat:lobby", "older", {"before": joined["messages"][0]["id"]})
+        expect("older", (status, older["messages"][-1]["text"]), ("ok", "number 9"))
+        expect("typing", (await socket.push("chat:lobby", "typing", {}))[0], "ok")
+        for person in others:
+            await person.inbox("chat:lobby").next(lambda message: message == {"user": "21"})
+        status, refused = await socket.push("chat:lobby", "dance", {})
+        expect("an unknown event", (status, refused["code"]), ("error", 404))
+        assert not [frame for frame in socket.events if frame[3] == "typing"], "its own typing came back"
+
+
 async def chat(client, program, gateway):
     scenario.GATEWAY = await gateway_address(gateway)
     ann, bob = await Person("42").connect(), await Person("7").connect()
@@ -239,6 +294,12 @@ async def chat(client, program, gateway):
     ids = [message["id"] for message in messages]
     expect("the order of ids", ids, sorted(set(ids)))
     yield "chat answers a join with the latest 50 messages; one sent twice with the same key is stored once"
+
+    await chat_over_phoenix([ann, late])
+    yield "chat serves Phoenix clients too: names of events, replies to pushes"
+    last = await Person("9").connect()
+    await last.subscribe("chat:lobby")
+    messages = last.subscribed["chat:lobby"][0].data["messages"]
 
     program.stop(signal.SIGKILL)
     error = await refusal(lobby.publish({"text": "anybody there?"}))
