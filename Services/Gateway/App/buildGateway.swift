@@ -16,6 +16,7 @@ package import ServiceLifecycle
 package func buildGateway(
     _ configuration: GatewayConfiguration, _ context: ServiceContext
 ) async throws -> [any Service] {
+    raiseFileLimit()
     let namespaces = NamespaceTable(configured: configuration.namespaces)
     let policy = ChannelPolicy(namespaces: namespaces)
     let verifier = try await TokenVerifier(secret: configuration.tokenSecret, jwks: configuration.keySet)
@@ -109,6 +110,15 @@ package func buildGateway(
         NodeRequestsRunner(nodes: nodes),
         server,
     ]
+}
+
+/// Lets this process open as many files as it may: each client is one, and the usual soft limit is 1024.
+private func raiseFileLimit() {
+    let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    guard getrlimit(files, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(files, &limit)
 }
 
 private func edgeConfiguration(
