@@ -236,6 +236,29 @@ import Testing
         #expect(session.completed(.published(5)) == [.send(.published(5))])
     }
 
+    @Test("an event's name and a message's key are bounded, and are text")
+    func publishNames() throws {
+        var session = try connected()
+        let room = try name("room:a")
+        _ = session.receive(.subscribe(SubscribeCommand(channel: "room:a"), 2), time: time, now: now)
+        _ = session.subscribed(room, SubscribeResult(), time: time)
+        func failure(_ command: PublishCommand) -> UInt32? {
+            guard
+                case .send(.failure(let failure, 5))? = session.receive(.publish(command, 5), time: time, now: now)
+                    .first
+            else { return nil }
+            return failure.code
+        }
+        let payload = Array("1".utf8)
+        for event in ["", "a\r\nApus-User: 1", String(repeating: "e", count: 201)] {
+            #expect(failure(PublishCommand(channel: "room:a", payload: payload, event: event)) == 107)
+        }
+        for key in ["", String(repeating: "k", count: 201)] {
+            #expect(failure(PublishCommand(channel: "room:a", payload: payload, messageID: key)) == 107)
+        }
+        #expect(failure(PublishCommand(channel: "room:a", payload: payload, event: "é", messageID: "k")) == nil)
+    }
+
     @Test("over its rate a connection is told when to come again, and closed if it does not stop")
     func rate() throws {
         var session = try connected(rules(limits: GatewayLimits(connectionMessagesPerSecond: 5)))

@@ -45,5 +45,13 @@ import Testing
         #expect(PlainWebSocket.closeCode(.tooManyRequests).code == 4029)
         #expect(PlainWebSocket.closeCode(.shutdown).code == 1001)
         #expect(PlainWebSocket.closeCode(.messageTooBig).code == 1009)
+        #expect(PlainWebSocket.closeCode(.expired).code == 4001)
+        #expect(PlainWebSocket.closeCode(.forced).code == 4003)
+        #expect(
+            PlainWebSocket.closeCode(Disconnect(code: 3503, reason: "banned"))
+                == Disconnect(code: 4003, reason: "banned"))
+        #expect(PlainWebSocket.closeCode(.internalError).code == 1011)
+        // A backend's own reaches clients that know it.
+        #expect(PlainWebSocket.closeCode(Disconnect(code: 4321, reason: "go")) == Disconnect(code: 4321, reason: "go"))
     }
 }

@@ -54,7 +54,8 @@ package struct PlainWebSocket: WireProtocol {
         case .messageTooBig: Disconnect(code: 1009, reason: "Message too big")
         case .protocolError: disconnect
         case .badRequest, .channelLimit: Disconnect(code: 1008, reason: "Bad request")
-        case .forced: Disconnect(code: 4003, reason: disconnect.reason)
+        // Whatever a backend gives for a reason.
+        case _ where disconnect.code == Disconnect.forced.code: Disconnect(code: 4003, reason: disconnect.reason)
         // Messages are lost for good, or the server ended the subscription: only a new connection begins anew. Browsers'
         // libraries take 1012 and 1013 for a reason to come back.
         case .insufficientState: Disconnect(code: 1012, reason: "Messages were lost, connect again")

@@ -376,6 +376,9 @@ package struct Session: Sendable {
     private mutating func publish(
         _ channel: ChannelName, _ command: PublishCommand, _ reference: CommandReference
     ) -> [SessionAction] {
+        if let id = command.messageID, !MessageKey.isValid(id) {
+            return fail(reference, .badRequest("a message's key has 1 to \(MessageKey.maximumLength) bytes"))
+        }
         guard EventName.isValid(command.event) else {
             return fail(reference, .badRequest("an event's name has 1 to \(EventName.maximumLength) bytes of text"))
         }

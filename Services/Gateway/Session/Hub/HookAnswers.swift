@@ -84,6 +84,13 @@ enum EventName {
     }
 }
 
+/// What a publisher calls a message. Streams remember it for a while, so that its length is bounded.
+package enum MessageKey {
+    package static let maximumLength = 200
+
+    package static func isValid(_ key: String) -> Bool { (1...maximumLength).contains(key.utf8.count) }
+}
+
 /// Why a subscription ended, as the service behind a hook is told.
 package enum LeaveReason: String, Sendable, Equatable {
     /// The client unsubscribed.

@@ -45,10 +45,14 @@ extension ServerAPI {
         if let event, !BackendPublication.isEvent(event) {
             throw .badRequest("an event's name is a short text without control characters")
         }
+        let key = try parameters.text("idempotency_key")
+        if let key, !MessageKey.isValid(key) {
+            throw .badRequest("idempotency_key has at most \(MessageKey.maximumLength) bytes")
+        }
         return Message(
             payload: data.serialized(),
             options: BackendPublication(
-                event: event, tags: tags, idempotencyKey: try parameters.text("idempotency_key"),
+                event: event, tags: tags, idempotencyKey: key,
                 skipsHistory: try parameters.boolean("skip_history") ?? false, trace: trace))
     }
 
