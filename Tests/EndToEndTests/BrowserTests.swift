@@ -30,14 +30,6 @@ extension EndToEndTests {
             }
         }
 
-        @Test("phoenix.js, by WebSocket and by long polling", .timeLimit(.minutes(3)))
-        func phoenix() async throws {
-            let configuration = SystemConfiguration(gateway: #"  origins: "*""#)
-            try await ApusSystem.run([.gateway, .worker], configuration: configuration) { system in
-                try await system.runScenario("phoenix", folder: "Browser")
-            }
-        }
-
         /// The services run in the system's folder, so the files are there.
         private static let configuration = SystemConfiguration(
             gateway: """

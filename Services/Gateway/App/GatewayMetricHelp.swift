@@ -27,6 +27,10 @@ extension GatewayConfiguration {
         "apus_gateway_recoveries_total": "attempts of clients to go on where they were",
         "apus_gateway_channel_heals_total":
             "times that messages missing between bus and gateway were looked for in the stream",
+        "apus_gateway_dead_subscriptions_total":
+            "subscriptions that got nothing although the connection was alive, made again",
+        "apus_gateway_bus_reconnects_total":
+            "times that the connection to NATS looked alive and delivered nothing, and was made anew",
         "apus_gateway_channel_interruptions_total": "times that they were gone, and subscribers were told",
         "apus_gateway_hook_seconds": "how long services took to answer hooks",
         "apus_gateway_rpc_seconds": "how long services took to answer calls",

@@ -27,7 +27,7 @@ struct HTTPRoutes {
         EventStreamRoute(shards: shards, limits: configuration.limits).add(to: router)
         PollRoute(shards: shards, services: services).add(to: router)
         LongPollRoute(
-            sessions: longPolls, origins: configuration.origins, phoenix: PhoenixRules(services),
+            sessions: longPolls, phoenix: PhoenixRules(services),
             limits: configuration.limits, node: services.node, nodes: services.nodes
         ).add(to: router)
         CallRoute(services: services).add(to: router)

@@ -10,7 +10,6 @@ internal import NIOCore
 /// or waits for messages, a POST pushes some. The status stands in the body; HTTP's own is always 200.
 struct LongPollRoute {
     let sessions: LongPollSessions
-    let origins: OriginPolicy
     let phoenix: PhoenixRules
     let limits: GatewayLimits
     let node: String
@@ -26,13 +25,11 @@ struct LongPollRoute {
     func add(to router: Router<BasicRequestContext>) {
         router.get("socket/longpoll") { request, _ in await self.poll(request) }
         router.post("socket/longpoll") { request, _ in await self.push(request) }
-        router.on("socket/longpoll", method: .options) { request, _ in LongPollRoute.preflight(request) }
     }
 
     // MARK: Polls
 
     private func poll(_ request: Request) async -> Response {
-        guard isAdmitted(request) else { return LongPollRoute.response(.forbidden) }
         if let token = LongPollRoute.token(of: request) {
             let answer = await carryOut(.poll, of: token)
             // As Phoenix does, a client whose session is gone is told so together with the token of a new one.
@@ -59,7 +56,6 @@ struct LongPollRoute {
     // MARK: Pushes
 
     private func push(_ request: Request) async -> Response {
-        guard isAdmitted(request) else { return LongPollRoute.response(.forbidden) }
         guard let token = LongPollRoute.token(of: request) else { return LongPollRoute.response(.gone) }
         guard let body = try? await request.body.collect(upTo: LongPollRoute.maximumBodyBytes),
             let text = String(validating: body.readableBytesView, as: UTF8.self)
@@ -91,10 +87,6 @@ struct LongPollRoute {
         return answer.flatMap { LongPollAnswer($0) } ?? .gone
     }
 
-    private func isAdmitted(_ request: Request) -> Bool {
-        origins.admits(origin: request.headers[.origin], host: request.head.authority)
-    }
-
     /// The session's token: a header in newer clients; in older ones a parameter, beside which an application's own `token`
     /// may stand.
     private static func token(of request: Request) -> LongPollToken? {
@@ -111,16 +103,8 @@ struct LongPollRoute {
             members["messages"] = answer.json["messages"]
         }
         var response = Response.json(.object(members))
+        // As Phoenix says it; for a page of another site ``CrossOrigin`` says which may read it.
         response.headers[.accessControlAllowOrigin] = "*"
         return response
-    }
-
-    private static func preflight(_ request: Request) -> Response {
-        var headers: HTTPFields = [
-            .accessControlAllowOrigin: "*", .accessControlAllowMethods: "GET, POST, OPTIONS",
-            .accessControlMaxAge: "3600", .cacheControl: "no-store",
-        ]
-        headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders]
-        return Response(status: .ok, headers: headers)
     }
 }
