@@ -71,6 +71,36 @@ async def scenario():
     expect("nothing came", (empty["messages"], empty["recovered"]), ([], True))
     assert 0.9 < time.monotonic() - started < 10
 
+    say("a question in a body waits as well, and one that is too large is refused")
+    waiting = asyncio.create_task(answer(channels, after=position, wait=30, bearer=bearer, body=True))
+    await eventually("it waits", lambda: metric_is(r'apus_gateway_connections\{protocol="poll"', 1))
+    await stream.publish("apus.channel.room.lobby", b'{"n": "body"}')
+    expect("the message", numbers(await waiting), ["body"])
+    position = waiting.result()["position"]
+    expect("nothing came", (await answer(channels, after=position, wait=1, bearer=bearer, body=True))["messages"], [])
+    refused = await poll(["room:lobby"], after="x" * 2_000_000, wait=5, bearer=bearer, body=True)
+    expect("too large", refused.status_code, 413)
+
+    say("clients that go at once, in the middle of a request, or with a body where none belongs")
+    process_before = await metric("gateway", "apus_gateway_connections_opened_total")
+    host, port = GATEWAY.split(":")
+    for request in (
+        "GET /poll?channel=topic:news&wait=60", "POST /poll", "GET /events?channel=topic:news",
+        "GET /poll?channel=topic:news&wait=0", "GET /events?channel=user:7",
+    ):
+        for body in ("", "Content-Length: 5\r\n", "Content-Length: 5\r\n\r\n12345"):
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(host, int(port))
+                end = "" if body.endswith("12345") else "\r\n"
+                writer.write(
+                    f"{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n{body}{end}".encode())
+                await writer.drain()
+                writer.transport.abort()
+    assert await metric("gateway", "apus_gateway_connections_opened_total") >= process_before, "the gateway restarted"
+    for protocol in ("poll", "sse"):
+        await eventually(
+            f"no {protocol} is left", lambda: metric_is(rf'apus_gateway_connections\{{protocol="{protocol}"', 0))
+
     say("a client that goes leaves nothing behind")
     host, port = GATEWAY.split(":")
     _, writer = await asyncio.open_connection(host, int(port))

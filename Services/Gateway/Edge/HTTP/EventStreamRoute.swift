@@ -50,7 +50,7 @@ struct EventStreamRoute {
             ],
             body: ResponseBody { writer in
                 defer { withExtendedLifetime(lease) {} }
-                try await request.body.consumeWithInboundCloseHandler { _ in
+                try await request.watchingClient { _ in
                     // No empty line: it belongs to the first event, since some clients take a block without data for one.
                     try await writer.write(EventStreamRoute.retry(within: EventStreamRoute.retry))
                     while let buffer = await stream.next() {
@@ -61,7 +61,7 @@ struct EventStreamRoute {
                         try await writer.write(EventStreamRoute.retry(within: EventStreamRoute.retryAfterShutdown))
                         try await writer.write(ByteBuffer(string: "\n"))
                     }
-                } onInboundClosed: {
+                } onClosed: {
                     stream.abandon()
                 }
                 try await writer.finish(nil)

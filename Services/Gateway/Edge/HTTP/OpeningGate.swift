@@ -1,5 +1,8 @@
 internal import GatewayWire
 internal import HTTPTypes
+internal import Hummingbird
+internal import HummingbirdCore
+internal import NIOCore
 internal import Synchronization
 
 /// Where a request waits until its session has everything it needs, or is refused.
@@ -53,6 +56,32 @@ final class SessionLease: Sendable {
     init(_ release: @escaping @Sendable () -> Void) { self.release = release }
 
     deinit { release() }
+}
+
+extension Request {
+    /// Runs `operation` with the whole body, and calls `onClosed` if the client goes meanwhile. The connection cannot serve
+    /// another request afterwards.
+    ///
+    /// The body is read to its end whatever becomes of it, before anything else: the framework's own sequence traps when it
+    /// is given up before that, and when the body was taken from the request earlier.
+    func watchingClient<Value: Sendable>(
+        _ operation: (ByteBuffer) async throws -> Value, onClosed: @escaping @Sendable () -> Void
+    ) async throws -> Value {
+        try await body.consumeWithInboundCloseHandler { parts in
+            var bytes = ByteBuffer()
+            var isTooLarge = false
+            for try await var part in parts where !isTooLarge {
+                isTooLarge = bytes.readableBytes + part.readableBytes > HTTPRoutes.maximumBodyBytes
+                if !isTooLarge { bytes.writeBuffer(&part) }
+            }
+            if isTooLarge {
+                throw HTTPFailure(.contentTooLarge, "the body has more than \(HTTPRoutes.maximumBodyBytes) bytes")
+            }
+            return try await operation(bytes)
+        } onInboundClosed: {
+            onClosed()
+        }
+    }
 }
 
 extension HTTPFailure {

@@ -3,6 +3,7 @@ internal import GatewayWire
 internal import HTTPTypes
 internal import Hummingbird
 internal import JSON
+internal import NIOCore
 
 /// `GET /poll?channel=…&channel=…&after=…&wait=30`, and the same as `POST` with a JSON body, for lists of channels that are
 /// too long for an address: long polling, and plain polling with `wait=0`.
@@ -29,10 +30,18 @@ struct PollRoute {
 
     func add(to router: Router<BasicRequestContext>) {
         router.get("poll") { request, _ in
-            try await self.respond(request, try PollRoute.question(parameters: request.parameters))
+            let question = try PollRoute.question(parameters: request.parameters)
+            // Who does not wait need not be watched, and may ask again on the same connection.
+            guard question.wait > .zero else { return try await self.answer(request, question, PollAnswer()) }
+            return try await self.respond(request) { _ in question }
         }
         router.post("poll") { request, _ in
-            try await self.respond(request, try PollRoute.question(body: try await request.json()))
+            try await self.respond(request) { body in
+                guard let value = try? JSONValue(parsing: body.readableBytesView) else {
+                    throw HTTPFailure(.badRequest, "the body is not JSON")
+                }
+                return try PollRoute.question(body: value)
+            }
         }
     }
 
@@ -81,11 +90,24 @@ struct PollRoute {
 
     // MARK: The answer
 
-    private func respond(_ request: Request, _ question: Question) async throws -> Response {
+    private func respond(
+        _ request: Request, _ read: (ByteBuffer) throws -> Question
+    ) async throws -> Response {
+        let answer = PollAnswer()
+        var response = try await request.watchingClient { body in
+            try await self.answer(request, try read(body), answer)
+        } onClosed: {
+            answer.finish()
+        }
+        // Watching for a client that goes takes what it sends next away from the next request of the connection.
+        response.headers[.connection] = "close"
+        return response
+    }
+
+    private func answer(_ request: Request, _ question: Question, _ answer: PollAnswer) async throws -> Response {
         let token = request.token
         try services.admit(try services.identity(of: request))
         let shard = shards.any()
-        let answer = PollAnswer()
         let channels = question.channels.map { SubscribeCommand(channel: $0, recoverFrom: question.after?[$0]) }
         let id = await shard.openStream(
             .longPolling, codec: LongPolling(), transport: answer, token: token, channels: channels,
@@ -99,33 +121,25 @@ struct PollRoute {
         }
         if let refusal { throw HTTPFailure(refusing: refusal) }
         let isRecovered = await shard.progress(of: id)?.isRecovered == true && !question.isUnreadable
-        let waits = question.wait > .zero && isRecovered && !answer.isDone
-        if waits { try await wait(for: answer, at: request, question.wait) }
+        if question.wait > .zero, isRecovered { await PollRoute.wait(for: answer, question.wait) }
         // On the shard, so that the position is that of the last message in the answer.
         guard let progress = await shard.endPoll(id) else { throw HTTPFailure(refusing: .internalError) }
         if let end = answer.end, end == .permissionDenied || end == .forced || end == .expired {
             throw HTTPFailure(refusing: end)
         }
-        var response = Response.json(
+        return Response.json(
             bytes: LongPolling.answer(
                 messages: answer.messages, position: progress.position, isRecovered: isRecovered))
-        // Watching for a client that goes takes what it sends next away from the next request of the connection.
-        if waits { response.headers[.connection] = "close" }
-        return response
     }
 
     /// Waits for a message, the end of the time, or the client's going.
-    private func wait(for answer: PollAnswer, at request: Request, _ duration: Duration) async throws {
-        try await request.body.consumeWithInboundCloseHandler { _ in
-            await withDiscardingTaskGroup { group in
-                group.addTask {
-                    if (try? await Task.sleep(for: duration)) != nil { answer.finish() }
-                }
-                await answer.wait()
-                group.cancelAll()
+    private static func wait(for answer: PollAnswer, _ duration: Duration) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                if (try? await Task.sleep(for: duration)) != nil { answer.finish() }
             }
-        } onInboundClosed: {
-            answer.finish()
+            await answer.wait()
+            group.cancelAll()
         }
     }
 }
