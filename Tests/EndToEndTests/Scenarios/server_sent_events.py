@@ -86,5 +86,22 @@ async def scenario():
         answer = await http.get(f"http://{GATEWAY}/events", headers={"Authorization": f"Bearer {bearer}"})
         expect("status without a channel", answer.status_code, 400)
 
+    say("a gateway that leaves ends the stream in order, and its client goes on where it was")
+    async with event_source(channels, bearer, last_event_id=position) as events:
+        await next_event(events, "connected")
+        ((_, message, position),) = await data(events, 1)
+        expect("missed", message, {"n": 24})
+        leaving = asyncio.create_task(control("terminate", "gateway"))
+        async with asyncio.timeout(LIMIT):
+            async for event in events:
+                raise AssertionError(f"an event came with the end: {event}")
+    expect("exit", await leaving, "exit status 0")
+    await stream.publish("apus.channel.topic.news", b'{"n": 25}')
+    await control("start", "gateway")
+    async with event_source(channels, bearer, last_event_id=position) as events:
+        connected = json.loads((await next_event(events, "connected")).data)
+        expect("recovered", connected["channels"]["topic:news"]["recovered"], True)
+        expect("missed", [m for _, m, _ in await data(events, 1)], [{"n": 25}])
+
 
 run(scenario)

@@ -58,8 +58,8 @@ struct EventStreamRoute {
                         stream.wrote(buffer.readableBytes)
                     }
                     if stream.end == .shutdown {
+                        // A browser keeps to it as soon as the line ends; an empty one after it would be an event to some.
                         try await writer.write(EventStreamRoute.retry(within: EventStreamRoute.retryAfterShutdown))
-                        try await writer.write(ByteBuffer(string: "\n"))
                     }
                 } onClosed: {
                     stream.abandon()
