@@ -94,12 +94,12 @@ import Testing
         }
     }
 
-    @Test("a hook that is away or silent is a temporary error within its timeout")
+    @Test("a hook that is away is a temporary error at once, one that is silent is one when its timeout is over")
     func silence() async throws {
-        let clock = ContinuousClock()
-        let began = clock.now
+        // Whatever waits longer than it should, waits for longer than this test may take.
+        let long = Duration.seconds(3600)
         do {
-            _ = try await backend().mayJoin(door, caller)
+            _ = try await backend(hookTimeout: long, callTimeout: long).mayJoin(door, caller)
             Issue.record("nobody answered and it was let in")
         } catch {
             #expect(error.isTemporary && error.message.contains("door:"))
@@ -107,12 +107,11 @@ import Testing
         let silent = try bus.subscribe(subjects.hook(.subscribe, namespace: "door")) { _ in }
         defer { silent.cancel() }
         do {
-            _ = try await backend(hookTimeout: .milliseconds(50)).mayJoin(door, caller)
+            _ = try await backend(hookTimeout: .milliseconds(50), callTimeout: long).mayJoin(door, caller)
             Issue.record("nobody answered and it was let in")
         } catch {
             #expect(error.isTemporary)
         }
-        #expect(clock.now - began < .seconds(4))
     }
 
     @Test("a publish hook may replace payload and event, deal with it itself, and answer the sender")

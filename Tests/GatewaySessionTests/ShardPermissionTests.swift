@@ -1,4 +1,3 @@
-import Dispatch
 import EventBus
 import Events
 import GatewaySession
@@ -9,80 +8,8 @@ import Logging
 import Synchronization
 import Testing
 
-/// A queue in place of an event loop.
-private final class Loop: SerialExecutor {
-    private let queue = DispatchQueue(label: "shard")
-
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
-    }
-}
-
-/// A client without a socket: keeps what it is sent, and lets a test wait for it.
-private final class Client: Transport, Sendable {
-    private struct State {
-        var frames: [JSONValue] = []
-        var closed: Disconnect?
-        var waiters: [(isDone: @Sendable (State) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
-    }
-
-    private let state = Mutex(State())
-
-    private func change(_ body: (inout State) -> Void) {
-        let ready = state.withLock { state in
-            body(&state)
-            let waiters = state.waiters
-            state.waiters = waiters.filter { !$0.isDone(state) }
-            return waiters.filter { $0.isDone(state) }
-        }
-        for waiter in ready { waiter.continuation.resume() }
-    }
-
-    private func wait(_ isDone: @escaping @Sendable (State) -> Bool) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if isDone(state) { return true }
-                state.waiters.append((isDone, continuation))
-                return false
-            }
-            if isThere { continuation.resume() }
-        }
-    }
-
-    func write(_ bytes: [UInt8]) {
-        guard let value = try? JSONValue(parsing: bytes) else { return }
-        change { $0.frames.append(value) }
-    }
-    func write(_ frame: SharedFrame) { write(frame.bytes) }
-    func flush() {}
-    var outstandingBytes: Int { 0 }
-    func start() {}
-    func ping() {}
-    func close(_ disconnect: Disconnect) { change { $0.closed = disconnect } }
-
-    /// The answer to the command `id`.
-    func reply(_ id: Int64) async -> JSONValue {
-        await wait { $0.frames.contains { $0["id"] == .integer(id) } }
-        return state.withLock { $0.frames.first { $0["id"] == .integer(id) } } ?? .null
-    }
-
-    func hasReply(_ id: Int64) -> Bool { state.withLock { $0.frames.contains { $0["id"] == .integer(id) } } }
-
-    func push(_ matches: @escaping @Sendable (JSONValue) -> Bool) async {
-        await wait { $0.frames.contains { $0["push"].map(matches) ?? false } }
-    }
-
-    var publications: [JSONValue] { state.withLock { $0.frames }.compactMap { $0["push"]?["pub"]?["data"] } }
-
-    func closing() async -> Disconnect? {
-        await wait { $0.closed != nil }
-        return state.withLock { $0.closed }
-    }
-}
-
 extension Shard {
-    fileprivate func connect(_ client: Client) -> ConnectionID {
+    fileprivate func connect(_ client: RecordingTransport) -> ConnectionID {
         open(.centrifugeJSON, codec: CentrifugeJSON(), manner: .commands, transport: client)
     }
 
@@ -124,11 +51,11 @@ extension Shard {
                 node: "n", bus: bus, subjects: subjects, logger: logger, clock: clock.moment, onChange: { _ in }),
             users: UserRegistry(limits: GatewayLimits()), metrics: GatewayMetrics(), clock: clock, makeClientID: makeID,
             logger: logger)
-        let loop = Loop()
+        let executor = QueueExecutor()
         self.hub = hub
-        shard = Shard(executor: loop.asUnownedSerialExecutor(), environment: environment) { shard in
-            // The loop lives as long as whoever may wake the shard.
-            _ = loop
+        shard = Shard(executor: executor.asUnownedSerialExecutor(), environment: environment) { shard in
+            // The executor lives as long as whoever may wake the shard.
+            _ = executor
             Task { await shard.drainInbox() }
         }
     }
@@ -144,8 +71,10 @@ extension Shard {
     }
 
     /// Somebody who is connected, with the connection's public and secret names.
-    private func connect(_ user: String) async -> (client: Client, id: ConnectionID, name: String, session: String) {
-        let client = Client()
+    private func connect(_ user: String) async -> (
+        client: RecordingTransport, id: ConnectionID, name: String, session: String
+    ) {
+        let client = RecordingTransport()
         let id = await shard.connect(client)
         await shard.send(#"{"id":1,"connect":{"token":"\#(user)"}}"#, id)
         let reply = await client.reply(1)["connect"]

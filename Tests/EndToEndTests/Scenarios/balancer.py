@@ -1,12 +1,13 @@
-"""What stands between a client and the gateways in the fault run: a TCP proxy that connects to whichever gateway is there,
-and that can drop its client for a while, as a lift or a tunnel does."""
+"""What stands between clients and gateways: a TCP proxy that connects to a gateway that is there, and that can drop its
+clients for a while, as a lift or a tunnel does."""
 
 import asyncio
 import contextlib
 
 
 class Balancer:
-    def __init__(self, gateways, random):
+    def __init__(self, gateways, random=None):
+        """Passes each connection to one of the gateways that `random` chooses, or to the first that takes it."""
         self.gateways, self.random = gateways, random
         self.connections = set()
         self.is_open = True
@@ -22,14 +23,17 @@ class Balancer:
         try:
             if self.is_open:
                 await self.forward(reader, writer)
+                writer.close()  # what a gateway said last still reaches its client
+            else:
+                writer.transport.abort()
         except (OSError, asyncio.CancelledError):
-            pass
+            writer.transport.abort()
         finally:
             self.connections.discard(task)
-            writer.transport.abort()
 
     async def forward(self, reader, writer):
-        for gateway in self.random.sample(self.gateways, len(self.gateways)):
+        order = self.random.sample(self.gateways, len(self.gateways)) if self.random else self.gateways
+        for gateway in order:
             host, port = gateway.split(":")
             try:
                 there_reader, there_writer = await asyncio.open_connection(host, int(port))

@@ -1,5 +1,6 @@
 """Two gateways and who is present: over blinks, a gateway's death, and a gateway's leaving."""
 
+from balancer import Balancer
 from scenario import *
 
 CHANNEL = "room:lobby"
@@ -23,37 +24,6 @@ def told(watcher):
         sign + push[kind]["info"]["user"]
         for push in watcher.pushes for kind, sign in (("join", "+"), ("leave", "-")) if kind in push
     ]
-
-
-class Balancer:
-    """What stands before gateways: passes each connection to the first that takes it."""
-
-    def __init__(self, *gateways):
-        self.gateways = gateways
-
-    async def start(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        host, port = self.server.sockets[0].getsockname()
-        return f"{host}:{port}"
-
-    async def serve(self, reader, writer):
-        for gateway in self.gateways:
-            host, port = gateway.split(":")
-            try:
-                to_reader, to_writer = await asyncio.open_connection(host, int(port))
-            except OSError:
-                continue
-            await asyncio.gather(self.copy(reader, to_writer), self.copy(to_reader, writer))
-            return
-        writer.close()
-
-    async def copy(self, reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        with contextlib.suppress(OSError):
-            writer.close()
 
 
 async def blink(watchers):
@@ -109,7 +79,7 @@ async def is_present(gateway, expected):
 
 async def leaving(watcher):
     say("a gateway leaves: its clients come back to the other, and nobody sees them leave")
-    balanced = await Balancer(GATEWAY, GATEWAY2).start()
+    balanced = (await Balancer([GATEWAY, GATEWAY2]).start()).address
     people = [await Person(f"p{n:02}", gateway=balanced).connect() for n in range(20)]
     for person in people:
         await person.subscribe(CHANNEL)
