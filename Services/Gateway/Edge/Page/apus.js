@@ -118,6 +118,13 @@ class Cursor {
   }
 }
 
+/** A channel's position as the server writes it in the `id` of an event and in a poll's answer. */
+function placeOf(channel, { epoch, offset }) {
+  const encode = (text) =>
+    encodeURIComponent(text).replace(/[!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `${encode(channel)}~${encode(epoch)}~${offset}`;
+}
+
 /** Applies the server's answer to a (re)subscription to `cursor`; what is to be told comes back as a value. */
 function resume(cursor, reply) {
   const wasRecovering = cursor.isSet;
@@ -947,6 +954,10 @@ class EventStreams extends HTTPReader {
     let reason = 'the event stream ended';
     try {
       const query = new URLSearchParams({ channel: subscription.channel });
+      // Who begins at a position of its own, such as that of a snapshot, has no id of an event yet.
+      if (subscription._lastEventId === null && subscription.position) {
+        subscription._lastEventId = placeOf(subscription.channel, subscription.position);
+      }
       if (subscription._lastEventId !== null) query.set('last_event_id', subscription._lastEventId);
       const headers = { ...this._headers, Accept: 'text/event-stream' };
       const response = await this._fetch(`${this._base}/events?${query}`, { headers, signal, cache: 'no-store' });
@@ -1026,7 +1037,16 @@ class Polls extends HTTPReader {
   }
 
   #poll(channels, wait, signal) {
-    return this._post('/poll', { channels, wait, after: this.#place.after ?? undefined }, signal);
+    return this._post('/poll', { channels, wait, after: this.#after() || undefined }, signal);
+  }
+
+  /** Where the answer before ended, and where those begin that come with a position of their own, such as a snapshot's. */
+  #after() {
+    const begun = [...this.#subscriptions.values()].filter(({ state, position }) => state === 'subscribing' && position);
+    const own = begun.map(({ channel, position }) => placeOf(channel, position));
+    const channels = new Set(own.map((place) => place.split('~')[0]));
+    const rest = (this.#place.after ?? '').split(',').filter((place) => place && !channels.has(place.split('~')[0]));
+    return [...rest, ...own].join(',');
   }
 
   /** One channel that may not be followed has all of them refused. */
@@ -1045,8 +1065,10 @@ class Polls extends HTTPReader {
     this.onopen?.();
     this.onopen = null;
     for (const subscription of this.#subscriptions.values()) {
-      if (subscription.state === 'subscribing') subscription._subscribed({});
-      if (isLost) subscription._lost({ channel: subscription.channel });
+      const isNew = subscription.state === 'subscribing';
+      const saysItself = isNew && subscription.position !== null;
+      if (isNew) subscription._subscribed({ recovered });
+      if (isLost && !saysItself) subscription._lost({ channel: subscription.channel });
     }
     for (const { channel, event, data } of messages) this.#subscriptions.get(channel)?._message(event, data);
   }
