@@ -32,6 +32,26 @@ import Testing
         }
     }
 
+    @Test("a quiet channel's position from a gateway that came to it later is good on one that came earlier")
+    func quietOnTwoGateways() async throws {
+        let quiet = try ChannelName("room:quiet")
+        try await harness.run { hub in
+            let receiver = RecordingReceiver()
+            let channel = try await hub.attach(quiet, receiver)
+            try await harness.publish(1...3)
+            // Another gateway finds the channel empty, and the stream at 3.
+            let position = StreamPosition(epoch: channel.position.epoch, offset: 3)
+            let recovery = try await hub.recover(channel, from: position)
+            #expect(recovery.outcome == .recovered)
+            #expect(recovery.messages.isEmpty)
+            try await harness.publish(4...4, on: quiet)
+            await receiver.wait(for: 1)
+            #expect(receiver.offsets == [4])
+            let beyond = StreamPosition(epoch: position.epoch, offset: 99)
+            #expect(try await hub.recover(channel, from: beyond).outcome == .failed)
+        }
+    }
+
     @Test("a client with the epoch of a stream that was made anew goes on, though this gateway had the old one")
     func otherGatewayKnowsTheNewEpoch() async throws {
         try await harness.run { hub in

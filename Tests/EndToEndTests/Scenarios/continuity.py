@@ -29,7 +29,7 @@ class Publisher:
             channel = order.choices(CHANNELS, [4, 4, 1])[0]
             self.count += 1
             subject = "apus.channel." + channel.replace(":", ".")
-            data = {"by": self.name, "number": self.count}
+            data = {"by": self.name, "number": self.count, "channel": channel}
             while True:
                 try:
                     receipt = await stream.publish(
@@ -133,8 +133,7 @@ async def event_stream_client(name, balancer, stopped):
                                     records[channel].begins(
                                         state["position"]["offset"], last is not None, state["recovered"])
                             elif event.event == "message":
-                                before = dict(cursor(last))
-                                (channel,) = [c for c in positions if positions[c] != before.get(c)]
+                                channel = data["channel"]
                                 records[channel].got(positions[channel], data)
                             last = event.id
             except (httpx.HTTPError, httpx_sse.SSEError, OSError):

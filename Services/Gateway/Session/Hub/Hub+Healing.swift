@@ -44,7 +44,7 @@ extension Hub {
             let now = try await self.position(of: channel.name)
             return channel.interrupted(epoch: now.epoch, last: now.offset, now: clock())
         }
-        return channel.healed(missing, now: clock())
+        return channel.healed(missing, upTo: state.lastSequence, now: clock())
     }
 
     /// Returns when the channel has everything that the stream had at the time of this call.

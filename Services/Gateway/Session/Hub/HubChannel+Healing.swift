@@ -113,14 +113,16 @@ extension HubChannel {
         for waiter in waiters { waiter.resume(throwing: error) }
     }
 
-    /// Passes on messages that were read from the stream.
-    func healed(_ messages: [StoredMessage], now: Timestamp) -> Consequence {
+    /// Passes on messages that were read from the stream: all that the channel has up to `end`, which was the stream's last
+    /// sequence before they were read. On a quiet channel that is where a client of another gateway may stand.
+    func healed(_ messages: [StoredMessage], upTo end: UInt64, now: Timestamp) -> Consequence {
         finishHealing(now) { state in
             var isAnyInvalid = false
             for stored in messages where state.chain.read(sequence: stored.sequence) {
                 let consequence = take(stored.message, stored.sequence, storedAt: stored.storedAt, &state)
                 if case .countInvalid = consequence { isAnyInvalid = true }
             }
+            _ = state.chain.read(sequence: end)
             return isAnyInvalid
         }
     }
