@@ -41,7 +41,8 @@ swift_tests() {
     wait "$pid"
     status=$?
     # The runner's closing line: "Test run with 12 tests in 3 suites passed after …" or "… failed after … with 2 issues."
-    grep -aE '^. (Test|Suite) .* (recorded|failed)|Test run with|^ *↳|error:' "$log" | tail -n 80
+    # Of a scenario, what failed and the seed that repeats its choices.
+    grep -aE '^. (Test|Suite) .* (recorded|failed)|Test run with|^ *↳|error:|^ *(FAILED: |-- seed )' "$log" | cut -c 1-2000 | tail -n 80
     local total bad
     total=$(grep -aoE 'Test run with [0-9]+ tests?' "$log" | grep -oE '[0-9]+' | awk '{ sum += $1 } END { print sum + 0 }')
     bad=$(grep -acE '^. Test .* failed after' "$log")

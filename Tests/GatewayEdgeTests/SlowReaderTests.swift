@@ -169,7 +169,7 @@ import Testing
                 let transport = RecordingTransport(reads: false)
                 let id = await harness.open(.longPolling, LongPolling(), transport, ["room:a"], from: cursor)
                 let progress = try #require(await harness.shard.endPoll(id))
-                #expect(progress.isRecovered)
+                #expect(progress.lost.isEmpty)
                 #expect(!transport.state.written.isEmpty)
                 #expect(transport.outstandingBytes < 1400)
                 for text in transport.state.texts {

@@ -13,7 +13,7 @@ import Testing
                 Publication(payload: Array(#"{"a":[1,null]}"#.utf8), event: "x\"\n", offset: 8), label: "room:lobby"),
             LongPolling.encodeBroadcast(Publication(payload: Array("7".utf8)), label: "plain"),
         ]
-        let bytes = LongPolling.answer(messages: messages, position: cursor, isRecovered: true)
+        let bytes = LongPolling.answer(messages: messages, position: cursor, lost: [])
         #expect(
             try JSONValue(parsing: bytes) == [
                 "messages": [
@@ -24,10 +24,13 @@ import Testing
             ])
     }
 
-    @Test("without messages the list is empty")
+    @Test("without messages the list is empty; channels that lost some are named")
     func empty() throws {
-        let bytes = LongPolling.answer(messages: [], position: ChannelCursor(), isRecovered: false)
-        #expect(try JSONValue(parsing: bytes) == ["messages": [], "position": "", "recovered": false])
+        let bytes = LongPolling.answer(messages: [], position: ChannelCursor(), lost: ["room:a", "b"])
+        #expect(
+            try JSONValue(parsing: bytes) == [
+                "messages": [], "position": "", "recovered": false, "lost": ["room:a", "b"],
+            ])
     }
 
     @Test("messages that were left out are a message of their own")

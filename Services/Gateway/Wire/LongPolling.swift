@@ -5,6 +5,7 @@ internal import JSON
 /// ```
 /// {"messages":[{"channel":"room:lobby","event":"message","data":{"text":"hi"},"offset":8}],
 ///  "position":"room%3Alobby~5f3a~8","recovered":true}
+/// {"messages":[],"position":"room%3Alobby~5f3a~99","recovered":false,"lost":["room:lobby"]}
 /// ```
 /// `position` is a ``ChannelCursor`` and what the next request gives as `after`.
 package struct LongPolling: WireProtocol {
@@ -38,12 +39,13 @@ package struct LongPolling: WireProtocol {
     /// The whole answer.
     /// - Parameters:
     ///   - messages: as ``encodeBroadcast(_:label:)`` makes them, in order.
-    ///   - isRecovered: false when messages that the client has not seen are gone.
-    package static func answer(messages: [[UInt8]], position: ChannelCursor, isRecovered: Bool) -> [UInt8] {
+    ///   - lost: the channels of which messages that the client has not seen are gone. The others went on where they were.
+    package static func answer(messages: [[UInt8]], position: ChannelCursor, lost: [String]) -> [UInt8] {
         var body = JSONObjectWriter(reserving: messages.reduce(128) { $0 + $1.count + 1 })
         body.add("messages", texts: messages)
         body.add("position", position.text)
-        body.add("recovered", isRecovered)
+        body.add("recovered", lost.isEmpty)
+        if !lost.isEmpty { body.add("lost", .array(lost.map(JSONValue.string))) }
         return body.finish()
     }
 }

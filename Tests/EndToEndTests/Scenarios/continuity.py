@@ -171,16 +171,14 @@ async def poll_client(name, balancer, stopped):
                 except (httpx.HTTPError, OSError, ValueError):
                     await asyncio.sleep(0.2)
                     continue
-                now, before = dict(cursor(body["position"])), dict(cursor(position))
+                now = dict(cursor(body["position"]))
                 # What comes with a first answer came while it was made: the client begins before it.
                 first = {m["channel"]: m["offset"] - 1 for m in reversed(body["messages"])}
                 if position is None:
                     for channel, record in records.items():
                         record.begins(first.get(channel, now[channel]), False, False)
-                elif not body["recovered"]:
-                    # It says so for all of its channels at once: those that lost nothing go on.
-                    for channel in (c for c in records if now[c] != before[c] and c not in first):
-                        records[channel].begins(now[channel], True, False)
+                for channel in body.get("lost", []):
+                    records[channel].begins(first.get(channel, now[channel]), True, False)
                 for message in body["messages"]:
                     records[message["channel"]].got(message["offset"], message["data"])
                 position = body["position"]

@@ -19,7 +19,8 @@ async def answer(*arguments, **options):
     response = await poll(*arguments, **options)
     expect(f"status of a poll ({response.text})", response.status_code, 200)
     found = response.json()
-    expect("members", sorted(found), ["messages", "position", "recovered"])
+    expect("members", sorted(found.keys() - {"lost"}), ["messages", "position", "recovered"])
+    expect("what is lost is named", "lost" in found, not found["recovered"])
     return found
 
 
@@ -140,14 +141,22 @@ async def scenario():
     say("more than the history holds: that is said, with a position to go on from")
     for number in range(160):
         await stream.publish("apus.channel.topic.news", json.dumps({"n": number}).encode())
+    await stream.publish("apus.channel.topic.quiet", b'{"n": 1}')
+    both = await answer(["topic:news", "topic:quiet"], wait=0, bearer=bearer)
+    await stream.publish("apus.channel.topic.quiet", b'{"n": 2}')
+    behind = ",".join([position] + [p for p in both["position"].split(",") if "quiet" in p])
+    both = await answer(["topic:news", "topic:quiet"], after=behind, wait=30, bearer=bearer)
+    expect("only one of two channels has lost any", (numbers(both), both["recovered"], both["lost"]),
+           ([2], False, ["topic:news"]))
     found = await answer(["topic:news"], after=position, wait=30, bearer=bearer)
-    expect("recovered", found["recovered"], False)
+    expect("recovered", (found["recovered"], found["lost"]), (False, ["topic:news"]))
     await stream.publish("apus.channel.topic.news", b'{"n": 1000}')
     found = await answer(["topic:news"], after=found["position"], wait=30, bearer=bearer)
     expect("going on", (numbers(found), found["recovered"]), ([1000], True))
     for strange in ("rubbish", "topic%3Anews~another-life~3"):
         found = await answer(["topic:news"], after=strange, wait=30, bearer=bearer)
-        expect(f"recovered from {strange}", (found["messages"], found["recovered"]), ([], False))
+        expect(f"recovered from {strange}", (found["messages"], found["recovered"], found["lost"]),
+               ([], False, ["topic:news"]))
         assert found["position"], found
 
     say("a channel without a history gives what comes during the wait")

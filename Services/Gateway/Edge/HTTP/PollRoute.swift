@@ -120,7 +120,7 @@ struct PollRoute {
             answer.close(.shutdown)
         }
         if let refusal { throw HTTPFailure(refusing: refusal) }
-        let isRecovered = await shard.progress(of: id)?.isRecovered == true && !question.isUnreadable
+        let isRecovered = await shard.progress(of: id)?.lost.isEmpty == true && !question.isUnreadable
         if question.wait > .zero, isRecovered { await PollRoute.wait(for: answer, question.wait) }
         // On the shard, so that the position is that of the last message in the answer.
         guard let progress = await shard.endPoll(id) else { throw HTTPFailure(refusing: .internalError) }
@@ -129,7 +129,8 @@ struct PollRoute {
         }
         return Response.json(
             bytes: LongPolling.answer(
-                messages: answer.messages, position: progress.position, isRecovered: isRecovered))
+                messages: answer.messages, position: progress.position,
+                lost: question.isUnreadable ? question.channels : progress.lost))
     }
 
     /// Waits for a message, the end of the time, or the client's going.

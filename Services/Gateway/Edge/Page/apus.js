@@ -1059,16 +1059,17 @@ class Polls extends HTTPReader {
     throw new Error(`polling was refused with status ${status}`);
   }
 
-  #take({ messages, position, recovered }) {
-    const isLost = this.#place.after !== null && !recovered;
+  #take({ messages, position, lost = [] }) {
+    const isResumed = this.#place.after !== null;
     this.#place.after = position;
     this.onopen?.();
     this.onopen = null;
     for (const subscription of this.#subscriptions.values()) {
       const isNew = subscription.state === 'subscribing';
       const saysItself = isNew && subscription.position !== null;
-      if (isNew) subscription._subscribed({ recovered });
-      if (isLost && !saysItself) subscription._lost({ channel: subscription.channel });
+      const isLost = lost.includes(subscription.channel);
+      if (isNew) subscription._subscribed({ recovered: !isLost });
+      if (isLost && isResumed && !saysItself) subscription._lost({ channel: subscription.channel });
     }
     for (const { channel, event, data } of messages) this.#subscriptions.get(channel)?._message(event, data);
   }

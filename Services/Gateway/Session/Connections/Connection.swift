@@ -23,8 +23,8 @@ package final class Connection {
     var subscriptions: [ChannelName: Subscription] = [:]
     /// The positions of all its channels, for protocols that write them with each message.
     var cursor: ChannelCursor?
-    /// Messages that the client has not seen are gone: it could not go on where it was.
-    var isUnrecovered = false
+    /// The channels, as the client calls them, of which messages that it has not seen are gone: it could not go on there.
+    var lostChannels: [String] = []
     /// How much more than the bound may wait for the client: the size of an answer that was larger than it, until the client
     /// has taken that. Closing it before would have it ask for the same again.
     var allowance = 0

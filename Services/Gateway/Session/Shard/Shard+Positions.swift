@@ -13,7 +13,7 @@ extension Shard {
             guard let first = channel.result.publications.first?.offset else { continue }
             start[channel.label]?.offset = first - 1
         }
-        connection.isUnrecovered = channels.contains { $0.result.recovery == .failed }
+        connection.lostChannels = channels.filter { $0.result.recovery == .failed }.map(\.label)
         connection.cursor = start
         if connection.protocolID == .serverSentEvents {
             connection.transport.write(ServerSentEvents.idLine(start))
@@ -59,15 +59,14 @@ extension Shard {
     package struct PollProgress: Sendable {
         /// What the next poll goes on from.
         package var position: ChannelCursor
-        /// False when messages that the client has not seen are gone.
-        package var isRecovered: Bool
+        /// The channels, as the client calls them, of which messages that it has not seen are gone.
+        package var lost: [String]
     }
 
     /// Where the poll is now; nil when it has gone.
     package func progress(of id: ConnectionID) -> PollProgress? {
         guard let connection = connections[id] else { return nil }
-        return PollProgress(
-            position: connection.cursor ?? ChannelCursor(), isRecovered: !connection.isUnrecovered)
+        return PollProgress(position: connection.cursor ?? ChannelCursor(), lost: connection.lostChannels)
     }
 
     /// Ends a poll that is about to be answered.
