@@ -97,6 +97,8 @@ let package = Package(
         .systemLibrary(
             name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CEpoll", path: "Shared/CEpoll"),
+        library("Reactor", path: "Shared/Reactor", ["CEpoll", heap]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
         library("Deflate", path: "Shared/Deflate", ["CZlib"]),
         library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", heap]),
@@ -161,6 +163,7 @@ let package = Package(
                 argumentParser, grdb, logging,
             ]),
 
+        tests("ReactorTests", ["Reactor", "TestKit"]),
         tests("JSONTests", ["JSON", "TestKit"]),
         tests("DeflateTests", ["Deflate", "TestKit"]),
         tests("EventsTests", ["Events", "JSON", "TestKit"]),

@@ -1,0 +1,8 @@
+#pragma once
+// Linux's readiness interface, which the Swift overlay of the C library leaves out.
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+// Declared by <pthread.h> only for those who ask for all of GNU's extensions.
+extern int pthread_setname_np(pthread_t thread, const char *name);
