@@ -29,6 +29,7 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
@@ -124,14 +125,15 @@ let package = Package(
         library(
             "GatewayEdge", path: "Services/Gateway/Edge",
             [
-                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", "Deflate", nioCore, nioPosix, nioHTTP1,
-                hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes, crypto, lifecycle, "EventBus", logging, metrics,
+                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", "Deflate", "Reactor", "EventBus",
+                nioCore, nioPosix, nioHTTP1, nioExtras, hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes, crypto,
+                lifecycle, logging, metrics, dequeModule,
             ], resources: [.embedInCode("Page")]),
         library(
             "GatewayApp", path: "Services/Gateway/App",
             [
                 "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "ServiceKit",
-                lifecycle, logging, metrics, nioCore, nioPosix,
+                "Reactor", lifecycle, logging, metrics,
             ]),
         program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),
 
@@ -180,7 +182,7 @@ let package = Package(
             "GatewayEdgeTests",
             [
                 "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
-                "Deflate", "TestKit", nioCore, nioPosix, logging,
+                "Deflate", "Reactor", "TestKit", nioCore, nioPosix, logging,
             ]),
         tests(
             "NotifierTests",

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
-// Declared by <pthread.h> only for those who ask for all of GNU's extensions.
+// Declared by these headers only for those who ask for all of GNU's extensions.
+extern int accept4(int descriptor, struct sockaddr *address, socklen_t *length, int flags);
 extern int pthread_setname_np(pthread_t thread, const char *name);

@@ -4,8 +4,7 @@ import GatewaySession
 import GatewayWire
 import Identity
 import Logging
-import NIOCore
-import NIOPosix
+import Reactor
 import Testing
 
 @testable import GatewayEdge
@@ -21,7 +20,7 @@ import Testing
 
     private let bus = MemoryBus()
 
-    private func gateway(_ node: String, _ group: any EventLoopGroup, _ limits: GatewayLimits) -> Gateway {
+    private func gateway(_ node: String, _ reactor: Reactor, _ limits: GatewayLimits) -> Gateway {
         let subjects = Subjects.standard
         let logger = Logger(label: "test")
         let clock = GatewayClock(moment: { Moment(milliseconds: 0) }, time: { SystemBusClock().now })
@@ -42,7 +41,7 @@ import Testing
             users: UserRegistry(limits: limits), metrics: GatewayMetrics(), clock: clock,
             makeClientID: { "client" }, logger: logger)
         let sessions = LongPollSessions(
-            shards: ShardGroup(group: group, environment: environment), window: .milliseconds(200))
+            shards: ShardGroup(reactors: [reactor], environment: environment), window: .milliseconds(200))
         let nodes = NodeRequests(node: node, bus: bus, subjects: subjects, logger: logger)
         sessions.serve(nodes)
         return Gateway(node: node, hub: hub, nodes: nodes, sessions: sessions)
@@ -51,9 +50,10 @@ import Testing
     private func run(
         limits: GatewayLimits = GatewayLimits(), _ body: (Gateway, Gateway) async throws -> Void
     ) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let first = gateway("first", group, limits)
-        let second = gateway("second", group, limits)
+        let reactor = try Reactor(name: "test")
+        defer { reactor.stop() }
+        let first = gateway("first", reactor, limits)
+        let second = gateway("second", reactor, limits)
         try await withThrowingDiscardingTaskGroup { tasks in
             for gateway in [first, second] {
                 tasks.addTask { await gateway.hub.run() }
@@ -62,7 +62,6 @@ import Testing
             try await body(first, second)
             tasks.cancelAll()
         }
-        try await group.shutdownGracefully()
     }
 
     private func open(_ gateway: Gateway, token: String? = nil) async -> LongPollSession? {

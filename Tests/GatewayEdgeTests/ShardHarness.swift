@@ -154,7 +154,7 @@ final class RecordingTransport: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { write(frame.bytes) }
+    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
     func flush() {}
     var outstandingBytes: Int { waiting.withLock { $0.state.written.reduce(0) { $0 + $1.count } - $0.state.taken } }
     func start() { change { $0.isStarted = true } }

@@ -7,8 +7,7 @@ internal import GatewayWire
 internal import Identity
 internal import JSON
 internal import Logging
-internal import NIOCore
-internal import NIOPosix
+internal import Reactor
 package import ServiceKit
 package import ServiceLifecycle
 
@@ -51,10 +50,9 @@ package func buildGateway(
     let environment = ShardEnvironment(
         rules: rules, hub: hub, backend: backend, presence: presence, users: users, metrics: metrics, clock: clock,
         makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
-    let group = MultiThreadedEventLoopGroup(
-        numberOfThreads: configuration.loops == 0 ? System.coreCount : configuration.loops)
+    let reactors = try makeReactors(configuration.loops)
     let nodes = NodeRequests(node: node, bus: context.bus, subjects: context.subjects, logger: context.logger)
-    let shards = ShardGroup(group: group, environment: environment)
+    let shards = ShardGroup(reactors: reactors, environment: environment)
     let startedAt = clock.moment()
     let version = context.version
     let control = ControlService(
@@ -77,7 +75,7 @@ package func buildGateway(
     context.startup.expect("listen")
     context.readiness.set("accepting", false)
     let server = GatewayServer(
-        configuration: edgeConfiguration(configuration, context), group: group, shards: shards,
+        configuration: edgeConfiguration(configuration, context), shards: shards,
         services: edgeServices(
             configuration, context,
             EdgeServicesParts(
@@ -110,6 +108,12 @@ package func buildGateway(
         NodeRequestsRunner(nodes: nodes),
         server,
     ]
+}
+
+/// - Parameter count: 0 is one for every core.
+private func makeReactors(_ count: Int) throws -> [Reactor] {
+    let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
+    return try (0..<(count == 0 ? cores : count)).map { try Reactor(name: "apus-loop-\($0)") }
 }
 
 /// Lets this process open as many files as it may: each client is one, and the usual soft limit is 1024.

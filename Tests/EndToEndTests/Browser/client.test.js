@@ -503,7 +503,7 @@ test('where streams are kept back too it polls, all channels in one request, eac
   await eventually(() => polls.length === 8);
   equal(polls[7], { channels: ['room:a', 'room:b'], wait: 0, after: 'p2' });
   equal(lost, []);
-  answers[7](200, { messages: [], position: 'p9', recovered: false });
+  answers[7](200, { messages: [], position: 'p9', recovered: false, lost: ['room:a', 'room:b'] });
   await eventually(() => lost.length === 2);
   equal(lost, [{ channel: 'room:a' }, { channel: 'room:b' }]);
   apus.disconnect();

@@ -27,7 +27,7 @@ final class PollAnswer: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { write(frame.bytes) }
+    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
 
     func flush() {
         if state.withLock({ !$0.messages.isEmpty }) { finish() }

@@ -81,7 +81,7 @@ struct LongPollRoute {
             }
         }
         // A poll is answered by its window's end; whoever has not answered a while later does not live, or not for us.
-        let timeout = Duration.nanoseconds(LongPollSessions.defaultWindow.nanoseconds) + .seconds(5)
+        let timeout = LongPollSessions.defaultWindow + .seconds(5)
         let answer = try? await nodes.ask(
             token.node, LongPollSessions.kind, request.json(session: token.session), timeout: timeout)
         return answer.flatMap { LongPollAnswer($0) } ?? .gone

@@ -1,6 +1,6 @@
 internal import GatewaySession
 internal import GatewayWire
-internal import NIOCore
+internal import Reactor
 internal import Synchronization
 
 /// What a long-polling client is answered: always with HTTP status 200, so that the status stands in the body.
@@ -41,13 +41,12 @@ final class LongPollSession: Transport, Sendable {
     private struct Poll {
         let number: UInt64
         let answer: Answer
-        var timer: Scheduled<Void>?
     }
 
     let token: LongPollToken
-    private let loop: any EventLoop
+    private let reactor: Reactor
     private let shard: Shard
-    private let window: TimeAmount
+    private let window: Duration
     /// Called when it has ended.
     private let onEnd: @Sendable (LongPollSession) -> Void
     private let state = Mutex(State())
@@ -56,11 +55,11 @@ final class LongPollSession: Transport, Sendable {
     static let answerBytes = 262_144
 
     init(
-        token: LongPollToken, loop: any EventLoop, shard: Shard, window: TimeAmount,
+        token: LongPollToken, reactor: Reactor, shard: Shard, window: Duration,
         onEnd: @escaping @Sendable (LongPollSession) -> Void
     ) {
         self.token = token
-        self.loop = loop
+        self.reactor = reactor
         self.shard = shard
         self.window = window
         self.onEnd = onEnd
@@ -93,19 +92,12 @@ final class LongPollSession: Transport, Sendable {
             state.poll = Poll(number: state.lastPoll, answer: answer)
             return (replaced, nil, state.lastPoll)
         }
-        replaced?.timer?.cancel()
         replaced?.answer(.nothing)
         if let ready { return give(ready, answer) }
-        let timer = loop.scheduleTask(in: window) { [weak self] in
-            self?.windowEnded(number)
-            return
+        reactor.execute { [weak self, reactor, window] in
+            // A poll that was answered before has another number than the one that waits then.
+            reactor.schedule(after: window) { self?.windowEnded(number) }
         }
-        let isLate = state.withLock { state in
-            guard state.poll?.number == number else { return true }
-            state.poll?.timer = timer
-            return false
-        }
-        if isLate { timer.cancel() }
     }
 
     private func windowEnded(_ number: UInt64) {
@@ -138,7 +130,7 @@ final class LongPollSession: Transport, Sendable {
 
     /// Runs `body` on the shard's loop soon, in the order of the calls.
     private func onConnection(_ body: @escaping @Sendable (isolated Shard, ConnectionID) -> Void) {
-        loop.execute { [self] in
+        reactor.execute { [self] in
             guard let connection = state.withLock({ $0.connection }) else { return }
             shard.assumeIsolated { body($0, connection) }
         }
@@ -154,7 +146,7 @@ final class LongPollSession: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { write(frame.bytes) }
+    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
 
     func flush() {
         let (poll, ready) = state.withLock { state -> (Poll?, LongPollAnswer?) in
@@ -162,7 +154,6 @@ final class LongPollSession: Transport, Sendable {
             state.poll = nil
             return (poll, LongPollSession.take(&state))
         }
-        poll?.timer?.cancel()
         if let poll, let ready { give(ready, poll.answer) }
     }
 
@@ -182,7 +173,6 @@ final class LongPollSession: Transport, Sendable {
             defer { state.poll = nil }
             return (state.poll, state.messages.isEmpty ? .gone : LongPollSession.take(&state))
         }
-        poll?.timer?.cancel()
         poll?.answer(rest)
         onEnd(self)
         onConnection { shard, connection in shard.closed(connection) }

@@ -2,7 +2,6 @@ internal import Foundation
 internal import GatewaySession
 internal import GatewayWire
 internal import JSON
-internal import NIOCore
 internal import Synchronization
 
 /// The long-polling sessions that this gateway holds.
@@ -10,15 +9,15 @@ internal import Synchronization
 /// Thread-safe. A session's requests may come to any gateway, which asks the one that holds it.
 final class LongPollSessions: Sendable {
     private let shards: ShardGroup
-    private let window: TimeAmount
+    private let window: Duration
     private let sessions = Mutex<[String: LongPollSession]>([:])
 
     /// How long a poll waits for something to come.
-    static let defaultWindow = TimeAmount.seconds(10)
+    static let defaultWindow = Duration.seconds(10)
     /// The kind of requests between gateways.
     static let kind = "longpoll"
 
-    init(shards: ShardGroup, window: TimeAmount = LongPollSessions.defaultWindow) {
+    init(shards: ShardGroup, window: Duration = LongPollSessions.defaultWindow) {
         self.shards = shards
         self.window = window
     }
@@ -29,9 +28,9 @@ final class LongPollSessions: Sendable {
         _ codec: any WireProtocol, _ protocolID: WireProtocolID, node: String, authorization: String?,
         trace: TraceContext?
     ) async -> LongPollSession? {
-        let (loop, shard) = shards.anyWithLoop()
+        let (reactor, shard) = shards.anyWithReactor()
         let session = LongPollSession(
-            token: LongPollToken(node: node, session: UUID().uuidString.lowercased()), loop: loop, shard: shard,
+            token: LongPollToken(node: node, session: UUID().uuidString.lowercased()), reactor: reactor, shard: shard,
             window: window, onEnd: { [weak self] in self?.ended($0) })
         sessions.withLock { $0[session.token.session] = session }
         return await session.open(codec, protocolID, authorization: authorization, trace: trace) ? session : nil

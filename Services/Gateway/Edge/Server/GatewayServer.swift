@@ -1,9 +1,7 @@
 package import GatewaySession
-internal import Hummingbird
-internal import HummingbirdCore
 package import Logging
-internal import NIOCore
-package import NIOPosix
+internal import NIOPosix
+internal import Reactor
 internal import ServiceLifecycle
 
 /// What the edge needs besides the shards.
@@ -45,11 +43,7 @@ package struct EdgeConfiguration: Sendable {
 /// The gateway's listening socket and everything behind it, until shutdown begins; then every client is told to come back,
 /// and this ends when all have gone.
 package struct GatewayServer: Service {
-    /// How long a connection of HTTP may wait between two requests, and for the head of the second.
-    private static let idleTimeout = Duration.seconds(75)
-
     private let configuration: EdgeConfiguration
-    private let group: MultiThreadedEventLoopGroup
     private let shards: ShardGroup
     private let services: EdgeServices
     private let onListening: @Sendable (Int) -> Void
@@ -60,12 +54,10 @@ package struct GatewayServer: Service {
     ///   - onListening: gets the port once clients can connect.
     ///   - onDraining: called when the gateway begins to leave, before any client is told.
     package init(
-        configuration: EdgeConfiguration, group: MultiThreadedEventLoopGroup, shards: ShardGroup,
-        services: EdgeServices, logger: Logger, onListening: @escaping @Sendable (Int) -> Void,
-        onDraining: @escaping @Sendable () -> Void = {}
+        configuration: EdgeConfiguration, shards: ShardGroup, services: EdgeServices, logger: Logger,
+        onListening: @escaping @Sendable (Int) -> Void, onDraining: @escaping @Sendable () -> Void = {}
     ) {
         self.configuration = configuration
-        self.group = group
         self.shards = shards
         self.services = services
         self.logger = logger
@@ -74,58 +66,54 @@ package struct GatewayServer: Service {
     }
 
     package func run() async throws {
-        let ticks = shards.startTicking()
-        defer { for tick in ticks { tick.cancel() } }
+        let limits = configuration.limits
+        let admission = ConnectionAdmission(maximum: limits.connections, metrics: services.metrics)
+        let loops = shards.loops(limits: limits, admission: admission)
+        let http = makeHTTP(admission)
+        let desk = FrontDesk(
+            routes: SocketRoutes(
+                shards: shards, origins: configuration.origins, limits: limits, offersEcho: configuration.offersEcho,
+                phoenix: PhoenixRules(services), compressesMessages: configuration.compressesMessages),
+            http: http)
+        let listener = try SocketListener(
+            host: configuration.host, port: configuration.port,
+            unacknowledgedTimeout: configuration.pingInterval * 2, loops: loops, logger: logger,
+            receive: { descriptor, loop in desk.receive(descriptor, loop) })
+        let ticking = shards.startTicking(loops)
+        defer { ticking.stop() }
+        listener.start()
+        onListening(listener.port)
+        let (stopping, stop) = AsyncStream<Void>.makeStream()
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await http.run() }
+            await withGracefulShutdownHandler {
+                for await _ in stopping {}
+            } onGracefulShutdown: {
+                stop.finish()
+            }
+            listener.stop()
+            shards.refuseNewConnections()
+            onDraining()
+            http.quiesce()
+            for loop in loops { loop.reactor.execute { loop.closeUndecided() } }
+            let count = await shards.connectionCount
+            logger.info("draining", metadata: ["connections": "\(count)"])
+            await shards.drain(configuration.drain)
+            logger.info("all clients were told to go", metadata: ["connections": "\(count)"])
+            await admission.whenEmpty()
+            http.finish()
+        }
+    }
+
+    private func makeHTTP(_ admission: ConnectionAdmission) -> HTTPConnections {
         let longPolls = LongPollSessions(shards: shards)
         longPolls.serve(services.nodes)
         let router = HTTPRoutes(
             configuration: configuration, shards: shards, services: services, longPolls: longPolls, logger: logger
         )
         .router()
-        let routes = SocketRoutes(
-            shards: shards, origins: configuration.origins, limits: configuration.limits,
-            offersEcho: configuration.offersEcho, phoenix: PhoenixRules(services),
-            compressors: configuration.compressesMessages ? LoopCompressors(group) : nil)
-        let limits = configuration.limits
-        let pingInterval = configuration.pingInterval
-        let admission = ConnectionAdmission(maximum: limits.connections, metrics: services.metrics)
-        let onListening = self.onListening
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .error)
-        let application = Application(
-            router: router,
-            server: HTTPServerBuilder { responder in
-                EdgeChannel(
-                    http: HTTP1Channel(
-                        responder: responder,
-                        configuration: HTTP1Channel.Configuration(
-                            additionalChannelHandlers: [SlowRequestHandler(admission: admission)],
-                            idleTimeout: TimeAmount(GatewayServer.idleTimeout))),
-                    routes: routes, limits: limits, admission: admission, unacknowledgedTimeout: pingInterval * 2)
-            },
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port), serverName: "apus",
-                backlog: 4096),
-            onServerRunning: { channel in onListening(channel.localAddress?.port ?? 0) },
-            eventLoopGroupProvider: .shared(group), logger: quiet)
-        try await withThrowingDiscardingTaskGroup { tasks in
-            let (stopping, stop) = AsyncStream<Void>.makeStream()
-            tasks.addTask { [shards, logger, drain = configuration.drain] in
-                for await _ in stopping {
-                    let count = await shards.connectionCount
-                    logger.info("draining", metadata: ["connections": "\(count)"])
-                    await shards.drain(drain)
-                    logger.info("all clients were told to go", metadata: ["connections": "\(count)"])
-                }
-            }
-            try await withGracefulShutdownHandler {
-                try await application.run()
-            } onGracefulShutdown: { [shards, onDraining] in
-                shards.refuseNewConnections()
-                onDraining()
-                stop.yield()
-            }
-            stop.finish()
-        }
+        return HTTPConnections(
+            router: router, group: MultiThreadedEventLoopGroup(numberOfThreads: shards.count), admission: admission,
+            logger: logger)
     }
 }

@@ -1,51 +1,48 @@
 package import GatewaySession
-package import NIOCore
+package import Reactor
 internal import Synchronization
 
-/// The shards of a gateway, one per event loop.
+/// The shards of a gateway, one per reactor.
 package final class ShardGroup: Sendable {
-    private let shards: [ObjectIdentifier: Shard]
-    private let all: [(loop: any EventLoop, shard: Shard)]
+    private let all: [(reactor: Reactor, shard: Shard)]
     private let metrics: GatewayMetrics
     private let next = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
     private let users: UserRegistry
 
-    /// How often it is measured how late an event loop is.
-    private static let lagInterval = TimeAmount.milliseconds(250)
+    /// How often it is measured how late a loop is.
+    private static let lagInterval = Duration.milliseconds(250)
 
-    package init(group: any EventLoopGroup, environment: ShardEnvironment) {
+    package init(reactors: [Reactor], environment: ShardEnvironment) {
         users = environment.users
         metrics = environment.metrics
-        all = group.makeIterator().map { loop in
-            let shard = Shard(executor: loop.executor.asUnownedSerialExecutor(), environment: environment) { shard in
-                loop.execute { shard.assumeIsolated { $0.drainInbox() } }
+        all = reactors.map { reactor in
+            let shard = Shard(executor: reactor.asUnownedSerialExecutor(), environment: environment) { shard in
+                reactor.execute { shard.assumeIsolated { $0.drainInbox() } }
             }
-            return (loop, shard)
+            return (reactor, shard)
         }
-        shards = Dictionary(uniqueKeysWithValues: all.map { (ObjectIdentifier($0.loop), $0.shard) })
     }
 
-    /// The shard of the loop that a connection runs on.
-    package func shard(of loop: any EventLoop) -> Shard {
-        guard let shard = shards[ObjectIdentifier(loop)] else {
-            preconditionFailure("a connection runs on a loop of another group")
-        }
-        return shard
+    package var count: Int { all.count }
+
+    /// What the connections of each reactor share.
+    func loops(limits: GatewayLimits, admission: ConnectionAdmission) -> [EdgeLoop] {
+        all.map { EdgeLoop(reactor: $0.reactor, shard: $0.shard, limits: limits, admission: admission) }
     }
 
     /// A shard for a connection that is bound to no loop, in turn.
-    package func any() -> Shard { anyWithLoop().shard }
+    package func any() -> Shard { anyWithReactor().shard }
 
-    /// The same with the loop that the shard runs on.
-    func anyWithLoop() -> (loop: any EventLoop, shard: Shard) {
+    /// The same with the reactor that the shard runs on.
+    func anyWithReactor() -> (reactor: Reactor, shard: Shard) {
         all[next.wrappingAdd(1, ordering: .relaxed).oldValue % all.count]
     }
 
     /// Runs `body` on the shard's loop soon, in the order of the calls.
     package func run(on shard: Shard, _ body: @escaping @Sendable (isolated Shard) -> Void) {
-        guard let loop = all.first(where: { $0.shard === shard })?.loop else { return }
-        loop.execute { shard.assumeIsolated { body($0) } }
+        guard let reactor = all.first(where: { $0.shard === shard })?.reactor else { return }
+        reactor.execute { shard.assumeIsolated { body($0) } }
     }
 
     /// How many clients are connected to this gateway.
@@ -89,23 +86,18 @@ package final class ShardGroup: Sendable {
     }
 
     /// Begins to give every shard its tick, about once a second, and to measure how late the loops are.
-    package func startTicking() -> [RepeatedTask] {
-        all.flatMap { loop, shard in
-            let tick = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
-                shard.assumeIsolated { $0.tick() }
+    func startTicking(_ loops: [EdgeLoop]) -> Ticking {
+        let ticking = Ticking()
+        for loop in loops {
+            ticking.repeatedly(each: .seconds(1), on: loop.reactor) { _ in
+                loop.sweep()
+                loop.onShard { $0.tick() }
             }
-            return [tick, measureLag(of: loop)]
+            ticking.repeatedly(each: ShardGroup.lagInterval, on: loop.reactor) { [metrics] late in
+                metrics.lagged(nanoseconds: Int64(late / .nanoseconds(1)))
+            }
         }
-    }
-
-    private func measureLag(of loop: any EventLoop) -> RepeatedTask {
-        let interval = ShardGroup.lagInterval
-        let due = NIOLoopBoundBox.makeBoxSendingValue(NIODeadline.now() + interval, eventLoop: loop)
-        return loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [metrics] _ in
-            metrics.lagged(nanoseconds: (.now() - due.value).nanoseconds)
-            // A repeated task is planned anew when it has run.
-            due.value = .now() + interval
-        }
+        return ticking
     }
 
     // MARK: Going away

@@ -1,6 +1,5 @@
 internal import GatewaySession
 internal import GatewayWire
-internal import NIOCore
 
 /// The addresses that are WebSockets, and what serves each: a line here is all that a further protocol needs.
 struct SocketRoutes: Sendable {
@@ -9,13 +8,13 @@ struct SocketRoutes: Sendable {
     let limits: GatewayLimits
     let offersEcho: Bool
     let phoenix: PhoenixRules
-    /// Nil where messages are not compressed.
-    let compressors: LoopCompressors?
+    /// Whether messages are compressed for clients that offer it.
+    let compressesMessages: Bool
 
     /// What becomes of a request.
     enum Outcome {
-        /// Answer with `response`, then let `handler` have the connection.
-        case serve(handler: any ChannelHandler & RemovableChannelHandler, response: String)
+        /// The service gets the connection, with the answer to the handshake.
+        case serve(WebSocketService, response: [UInt8])
         case refuse(status: Int, reason: String, extraHeaders: String)
     }
 
@@ -25,7 +24,7 @@ struct SocketRoutes: Sendable {
     private static let echo = "/echo"
 
     /// Whether a request line is for one of these addresses.
-    static func isSocketRoute(_ line: ByteBufferView) -> Bool {
+    static func isSocketRoute(_ line: ArraySlice<UInt8>) -> Bool {
         let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3 else { return false }
         let path = parts[1].prefix { $0 != UInt8(ascii: "?") }
@@ -33,7 +32,7 @@ struct SocketRoutes: Sendable {
             || path.elementsEqual(phoenix.utf8) || path.elementsEqual(echo.utf8)
     }
 
-    func handler(for head: RequestHead, on loop: any EventLoop) -> Outcome {
+    func outcome(of head: RequestHead) -> Outcome {
         if head.path == SocketRoutes.echo, !offersEcho {
             return .refuse(status: 404, reason: "not found", extraHeaders: "")
         }
@@ -41,7 +40,8 @@ struct SocketRoutes: Sendable {
             return .refuse(
                 status: 503, reason: "the gateway is leaving; connect again", extraHeaders: "Retry-After: 1\r\n")
         }
-        let compression = compressors == nil ? nil : PerMessageDeflate.accept(head.list("sec-websocket-extensions"))
+        let compression =
+            compressesMessages ? PerMessageDeflate.accept(head.list("sec-websocket-extensions")) : nil
         let subprotocol =
             head.path == SocketRoutes.phoenix
             ? PhoenixOpening.subprotocol(of: head.members("sec-websocket-protocol")) : nil
@@ -49,20 +49,15 @@ struct SocketRoutes: Sendable {
         case .refuse(let status, let reason, let extraHeaders):
             return .refuse(status: status, reason: reason, extraHeaders: extraHeaders)
         case .accept(let response):
-            return serve(head, loop, response, compression == nil ? nil : compressors?.compressor(of: loop))
+            return serve(head, Array(response.utf8), isCompressed: compression != nil)
         }
     }
 
-    private func serve(
-        _ head: RequestHead, _ loop: any EventLoop, _ response: String, _ compressor: LoopCompressor?
-    ) -> Outcome {
-        if head.path == SocketRoutes.echo {
-            return .serve(
-                handler: EchoConnection(maximumMessageBytes: 16 << 20, compressor: compressor), response: response)
-        }
+    private func serve(_ head: RequestHead, _ response: [UInt8], isCompressed: Bool) -> Outcome {
         let opening: WebSocketConnection.Opening
-        var heldResponse: String?
-        if head.path == SocketRoutes.centrifuge {
+        if head.path == SocketRoutes.echo {
+            return .serve(.echo(isCompressed: isCompressed), response: response)
+        } else if head.path == SocketRoutes.centrifuge {
             // A token in the address stands in for one that the connect command does not have.
             opening = .commands(CentrifugeJSON(tokenOfAddress: head.token), .centrifugeJSON)
         } else if head.path == SocketRoutes.phoenix {
@@ -77,17 +72,12 @@ struct SocketRoutes: Sendable {
             }
             let (codec, protocolID) = phoenix.codec(aliasesSupabase: self.phoenix.aliasesSupabase)
             opening = .handshake(codec, protocolID, token: phoenix.token(isGood: self.phoenix.isGood))
-            heldResponse = response
         } else {
             let channel = String(head.path.dropFirst(SocketRoutes.plainPrefix.count))
             opening = .address(
                 PlainWebSocket(channel: channel), .plainWebSocket, token: head.token,
                 channels: [SubscribeCommand(channel: channel)])
-            heldResponse = response
         }
-        let connection = WebSocketConnection(
-            shard: shards.shard(of: loop), opening: opening, limits: limits, compressor: compressor,
-            heldResponse: heldResponse, trace: head.trace)
-        return .serve(handler: connection, response: heldResponse == nil ? response : "")
+        return .serve(.session(opening, isCompressed: isCompressed, trace: head.trace), response: response)
     }
 }

@@ -1,55 +1,75 @@
-internal import NIOCore
+internal import Reactor
 
 /// `/echo`: a WebSocket that returns every message as it came, for conformance suites.
-final class EchoConnection: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
+final class EchoConnection: ReactorHandler {
+    private let loop: EdgeLoop
+    private var socket: SocketEnd
+    private var parser = WebSocketFrameParser()
+    private let isCompressed: Bool
+    private var isOver = false
 
-    private var parser: WebSocketFrameParser
-    private let compressor: LoopCompressor?
+    private static let maximumMessageBytes = 16 << 20
 
-    init(maximumMessageBytes: Int, compressor: LoopCompressor?) {
-        self.compressor = compressor
-        parser = WebSocketFrameParser(maximumMessageBytes: maximumMessageBytes, inflater: compressor?.inflater)
+    init(_ socket: SocketEnd, _ loop: EdgeLoop, isCompressed: Bool) {
+        self.socket = socket
+        self.loop = loop
+        self.isCompressed = isCompressed
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func begin(response: [UInt8], rest: [UInt8]) {
+        loop.reactor.replaceHandler(of: socket.descriptor, with: self)
+        socket.append(response)
+        socket.flush(loop)
+        if !rest.isEmpty { received(rest.span) }
+    }
+
+    func ready(_ readiness: Readiness) {
+        if readiness.contains(.writing) { socket.flush(loop) }
+        // A client that does not read is not read from: what is echoed must not pile up.
+        if socket.isBlocked {
+            guard !readiness.contains(.hungUp) else { return end() }
+            return loop.reactor.change(socket.descriptor, to: .writing)
+        }
+        guard readiness.contains(.reading) else { return }
+        switch socket.receive(loop) {
+        case .bytes(let count): received(UnsafeBufferPointer(rebasing: loop.inbound[..<count]).span)
+        case .nothing: break
+        case .end: end()
+        }
+    }
+
+    private func received(_ bytes: Span<UInt8>) {
         do throws(WebSocketViolation) {
-            for input in try parser.feed(unwrapInboundIn(data)) { answer(input, context) }
+            let inputs = try parser.feed(
+                bytes, maximumMessageBytes: EchoConnection.maximumMessageBytes, inflater: compressor?.inflater)
+            for input in inputs where !isOver { answer(input) }
+            if !isOver { socket.flush(loop) }
         } catch {
-            close(context, code: error.code, reason: error.reason)
+            close(code: error.code, reason: error.reason)
         }
     }
 
-    private func answer(_ input: WebSocketInput, _ context: ChannelHandlerContext) {
+    private var compressor: LoopCompressor? { isCompressed ? loop.compressor : nil }
+
+    private func answer(_ input: WebSocketInput) {
         switch input {
-        case .text(let bytes): send(.text, bytes, compressor, context)
-        case .binary(let bytes): send(.binary, bytes, compressor, context)
-        case .ping(let bytes): send(.pong, bytes, nil, context)
+        case .text(let bytes): socket.append(WebSocketFrameWriter.frame(.text, bytes, compressor: compressor))
+        case .binary(let bytes): socket.append(WebSocketFrameWriter.frame(.binary, bytes, compressor: compressor))
+        case .ping(let bytes): socket.append(WebSocketFrameWriter.frame(.pong, bytes))
         case .pong: break
-        case .close(let code): close(context, code: code ?? 1000, reason: "")
+        case .close(let code): close(code: code ?? 1000, reason: "")
         }
     }
 
-    /// A client that does not read is not read from: what is echoed must not pile up.
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
-        context.fireChannelWritabilityChanged()
+    private func close(code: UInt16, reason: String) {
+        guard !isOver else { return }
+        isOver = true
+        Farewell.bid(socket.handOver(), words: WebSocketFrameWriter.close(code: code, reason: reason), loop)
     }
 
-    private func send(
-        _ kind: WebSocketFrameWriter.Kind, _ bytes: [UInt8], _ compressor: LoopCompressor?,
-        _ context: ChannelHandlerContext
-    ) {
-        let frame = WebSocketFrameWriter.frame(kind, bytes, compressor: compressor, context.channel.allocator)
-        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+    private func end() {
+        guard !isOver else { return }
+        isOver = true
+        socket.close(loop)
     }
-
-    private func close(_ context: ChannelHandlerContext, code: UInt16, reason: String) {
-        let frame = WebSocketFrameWriter.close(code: code, reason: reason, context.channel.allocator)
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(frame)).whenComplete { _ in bound.value.close(promise: nil) }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

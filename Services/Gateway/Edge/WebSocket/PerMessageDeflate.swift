@@ -1,5 +1,4 @@
 internal import Deflate
-internal import NIOCore
 
 /// permessage-deflate (RFC 7692), always without context takeover: no connection keeps a window, and a frame that many
 /// connections get is compressed once.
@@ -52,7 +51,7 @@ extension String {
     }
 }
 
-/// What compresses and unpacks the messages of one event loop's connections. Belongs to that loop.
+/// What compresses and unpacks the messages of one loop's connections. Belongs to that loop.
 final class LoopCompressor {
     private let deflater = MessageDeflater()
     let inflater = MessageInflater()
@@ -63,26 +62,5 @@ final class LoopCompressor {
             compressed.count < message.count
         else { return nil }
         return compressed
-    }
-}
-
-/// The compressors of a gateway, one per event loop, made when they are first needed.
-final class LoopCompressors: Sendable {
-    private let boxes: [ObjectIdentifier: NIOLoopBoundBox<LoopCompressor?>]
-
-    init(_ group: any EventLoopGroup) {
-        boxes = Dictionary(
-            uniqueKeysWithValues: group.makeIterator().map {
-                (ObjectIdentifier($0), .makeEmptyBox(valueType: LoopCompressor.self, eventLoop: $0))
-            })
-    }
-
-    /// The compressor of the loop that this is called on.
-    func compressor(of loop: any EventLoop) -> LoopCompressor? {
-        guard let box = boxes[ObjectIdentifier(loop)] else { return nil }
-        if let existing = box.value { return existing }
-        let made = LoopCompressor()
-        box.value = made
-        return made
     }
 }

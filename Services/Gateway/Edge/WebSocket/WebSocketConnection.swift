@@ -1,19 +1,18 @@
 internal import Events
 internal import GatewaySession
 internal import GatewayWire
-internal import NIOCore
+internal import Reactor
 
 /// One WebSocket: frames in one direction become calls of the shard, what the shard writes becomes frames in the other.
 ///
-/// The last handler of its pipeline, on the shard's loop. Everything here runs there, so that calling the shard is a
-/// plain call.
-final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler, Transport {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+/// Everything here runs on the loop's thread, which is the shard's executor, so that calling the shard is a plain call. This
+/// object, the session's and a descriptor are all that an idle connection is.
+final class WebSocketConnection: ReactorHandler, Transport {
     /// How a connection begins once its handshake is done.
     enum Opening {
         case commands(any WireProtocol, WireProtocolID)
+        /// What is published after the client's connect returns is not missed: the handshake is answered when the
+        /// subscription is there.
         case address(any WireProtocol, WireProtocolID, token: String?, channels: [SubscribeCommand])
         /// The handshake is answered with 403 if the token is not good.
         case handshake(any WireProtocol, WireProtocolID, token: String?)
@@ -26,177 +25,188 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
         case closed
     }
 
-    private let shard: Shard
-    private let opening: Opening
-    private let trace: TraceContext?
-    private var parser: WebSocketFrameParser
-    private var context: ChannelHandlerContext?
-    private var id: ConnectionID?
-    private var state = State.open
-    /// The handshake's answer, for addresses: it goes out when the subscription is there, so that nothing that is
-    /// published after a client's connect returns is missed.
-    private var heldResponse: String?
-
-    /// How long a client may take to answer a close frame.
-    private static let closeTimeout = TimeAmount.seconds(2)
-
-    private let mark: WriteMark
-    private let compressor: LoopCompressor?
-
-    /// - Parameters:
-    ///   - compressor: of this connection's loop, if the client agreed to compressed messages.
-    ///   - heldResponse: the answer to the handshake, if it is this handler's to send.
-    init(
-        shard: Shard, opening: Opening, limits: GatewayLimits, compressor: LoopCompressor?, heldResponse: String?,
-        trace: TraceContext? = nil
-    ) {
-        self.trace = trace
-        self.compressor = compressor
-        mark = WriteMark(outboundBytes: limits.outboundBytes)
-        self.heldResponse = heldResponse
-        self.shard = shard
-        self.opening = opening
-        parser = WebSocketFrameParser(maximumMessageBytes: limits.messageBytes, inflater: compressor?.inflater)
+    /// The handshake's answer, while it is held back.
+    private struct Held {
+        var response: [UInt8]
+        /// Whether a session that is refused is a handshake that is refused.
+        var isRefusable: Bool
     }
 
-    /// Calls the shard, whose executor is this handler's loop.
-    private func onShard<Value: Sendable>(_ body: (isolated Shard, WebSocketConnection) -> Value) -> Value {
-        // Safe: both belong to the loop that this runs on, which `assumeIsolated` checks.
-        nonisolated(unsafe) let me = self
-        nonisolated(unsafe) let body = body
-        return shard.assumeIsolated { body($0, me) }
+    private let loop: EdgeLoop
+    private var socket: SocketEnd
+    private var parser = WebSocketFrameParser()
+    private var id: ConnectionID?
+    private var state = State.open
+    private let isCompressed: Bool
+    /// More waits than a client that keeps up leaves; the shard waits to be told that there is room.
+    private var isFull = false
+    private var held: Held?
+
+    init(_ socket: SocketEnd, _ loop: EdgeLoop, isCompressed: Bool) {
+        self.socket = socket
+        self.loop = loop
+        self.isCompressed = isCompressed
     }
 
     // MARK: Life
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        try? context.channel.syncOptions?.setOption(
-            .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: mark.low, high: mark.high))
-        let opening = self.opening
-        let trace = self.trace
-        let id = onShard { shard, me in
-            switch opening {
-            case .commands(let codec, let protocolID):
-                shard.open(protocolID, codec: codec, manner: .commands, transport: me, trace: trace)
-            case .address(let codec, let protocolID, _, _):
-                shard.open(protocolID, codec: codec, manner: .address, transport: me, trace: trace)
-            case .handshake(let codec, let protocolID, _):
-                shard.open(protocolID, codec: codec, manner: .handshake, transport: me, trace: trace)
-            }
-        }
-        self.id = id
+    func begin(_ opening: Opening, response: [UInt8], rest: [UInt8], trace: TraceContext?) {
+        loop.reactor.replaceHandler(of: socket.descriptor, with: self)
+        nonisolated(unsafe) let me = self
         switch opening {
-        case .commands: break
-        case .address(_, _, let token, let channels):
-            onShard { shard, _ in shard.openAddress(id, token: token, channels: channels, cursor: nil) }
-        case .handshake(_, _, let token):
-            onShard { shard, _ in shard.openAddress(id, token: token, channels: [], cursor: nil) }
+        case .commands(let codec, let protocolID):
+            socket.append(response)
+            socket.flush(loop)
+            id = loop.onShard {
+                $0.open(protocolID, codec: codec, manner: .commands, transport: me, trace: trace)
+            }
+        case .address(let codec, let protocolID, let token, let channels):
+            held = Held(response: response, isRefusable: false)
+            let id = loop.onShard {
+                $0.open(protocolID, codec: codec, manner: .address, transport: me, trace: trace)
+            }
+            self.id = id
+            loop.onShard { $0.openAddress(id, token: token, channels: channels, cursor: nil) }
+        case .handshake(let codec, let protocolID, let token):
+            held = Held(response: response, isRefusable: true)
+            let id = loop.onShard {
+                $0.open(protocolID, codec: codec, manner: .handshake, transport: me, trace: trace)
+            }
+            self.id = id
+            loop.onShard { $0.openAddress(id, token: token, channels: [], cursor: nil) }
         }
+        if !rest.isEmpty { received(rest.span) }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    /// The connection has gone, or is given up.
+    private func end() {
+        guard state != .closed else { return }
         state = .closed
-        self.context = nil
-        if let id { onShard { shard, _ in shard.closed(id) } }
-        id = nil
-        context.fireChannelInactive()
+        socket.close(loop)
+        leaveShard()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, let id { onShard { shard, _ in shard.becameWritable(id) } }
+    private func leaveShard() {
+        guard let id else { return }
+        self.id = nil
+        loop.onShard { $0.closed(id) }
     }
 
     // MARK: In
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let id, state != .closed else { return }
+    func ready(_ readiness: Readiness) {
+        if readiness.contains(.writing) {
+            socket.flush(loop)
+            tellIfWritable()
+        }
+        guard readiness.contains(.reading), state != .closed else { return }
+        switch socket.receive(loop) {
+        case .bytes(let count): received(UnsafeBufferPointer(rebasing: loop.inbound[..<count]).span)
+        case .nothing: if readiness.contains(.hungUp) { end() }
+        case .end: end()
+        }
+    }
+
+    private func tellIfWritable() {
+        guard isFull, socket.queuedBytes <= loop.mark.low, let id else { return }
+        isFull = false
+        loop.onShard { $0.becameWritable(id) }
+    }
+
+    private func received(_ bytes: Span<UInt8>) {
+        guard let id else { return }
         let inputs: [WebSocketInput]
         do throws(WebSocketViolation) {
-            inputs = try parser.feed(unwrapInboundIn(data))
+            inputs = try parser.feed(
+                bytes, maximumMessageBytes: loop.limits.messageBytes,
+                inflater: isCompressed ? loop.compressor.inflater : nil)
         } catch {
-            guard state == .open else { return context.close(promise: nil) }
+            guard state == .open else { return end() }
             let disconnect = Disconnect(code: error.code, reason: error.reason)
             sendClose(disconnect)
-            return onShard { shard, _ in shard.violated(id, disconnect) }
+            return loop.onShard { $0.violated(id, disconnect) }
         }
-        for input in inputs {
+        for input in inputs where state != .closed {
             switch input {
             case .text(let bytes), .binary(let bytes):
-                if state == .open { onShard { shard, _ in shard.receive(bytes, from: id) } }
+                if state == .open { loop.onShard { $0.receive(bytes, from: id) } }
             case .ping(let payload):
-                onShard { shard, _ in shard.heard(id) }
+                loop.onShard { $0.heard(id) }
                 // The answer to a ping is no reason to queue more for a client that does not read.
-                if state == .open, heldResponse == nil, context.channel.isWritable {
-                    context.writeAndFlush(
-                        wrapOutboundOut(WebSocketFrameWriter.frame(.pong, payload, context.channel.allocator)),
-                        promise: nil)
-                }
-            case .pong: onShard { shard, _ in shard.heard(id) }
-            case .close(let code): return clientCloses(context, code)
+                if state == .open, held == nil, !isFull { send(.pong, payload) }
+            case .pong: loop.onShard { $0.heard(id) }
+            case .close(let code): clientCloses(code)
             }
         }
     }
 
-    private func clientCloses(_ context: ChannelHandlerContext, _ code: UInt16?) {
-        if state == .open {
-            let frame = WebSocketFrameWriter.close(code: code ?? 1000, reason: "", context.channel.allocator)
-            context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
-        }
+    private func clientCloses(_ code: UInt16?) {
+        if state == .open { socket.append(WebSocketFrameWriter.close(code: code ?? 1000, reason: "")) }
         state = .closed
-        context.close(promise: nil)
+        Farewell.bid(socket.handOver(), words: [], loop)
+        leaveShard()
     }
 
     // MARK: Out
 
+    private func send(_ kind: WebSocketFrameWriter.Kind, _ payload: [UInt8]) {
+        socket.append(WebSocketFrameWriter.frame(kind, payload))
+        socket.flush(loop)
+    }
+
     func write(_ bytes: [UInt8]) {
-        guard let context, state == .open else { return }
-        context.write(
-            wrapOutboundOut(
-                WebSocketFrameWriter.frame(.text, bytes, compressor: compressor, context.channel.allocator)),
-            promise: nil)
+        guard state == .open else { return }
+        queue(WebSocketFrameWriter.frame(.text, bytes, compressor: isCompressed ? loop.compressor : nil))
     }
 
     /// A frame is made for the first connection that wants it in that form, and shared by all others.
-    private final class PreparedFrame {
-        var plain: ByteBuffer?
-        var compressed: ByteBuffer?
-    }
-
     func write(_ frame: SharedFrame) {
-        guard let context, state == .open else { return }
-        context.write(wrapOutboundOut(prepared(frame, context.channel.allocator)), promise: nil)
+        guard state == .open else { return }
+        queue(isCompressed ? compressed(frame) : plain(frame))
     }
 
-    private func prepared(_ frame: SharedFrame, _ allocator: ByteBufferAllocator) -> ByteBuffer {
-        let prepared = frame.prepared as? PreparedFrame ?? PreparedFrame()
-        frame.prepared = prepared
-        if let ready = compressor == nil ? prepared.plain : prepared.compressed { return ready }
-        let made = WebSocketFrameWriter.frame(.text, frame.bytes, compressor: compressor, allocator)
-        if compressor == nil { prepared.plain = made } else { prepared.compressed = made }
+    private func plain(_ frame: SharedFrame) -> [UInt8] {
+        if let ready = frame.prepared { return ready }
+        let made = WebSocketFrameWriter.frames(frame.messages, compressor: nil)
+        frame.prepared = made
         return made
     }
 
-    func flush() { context?.flush() }
-
-    /// Exact beyond the mark, and 0 below it, where it does not matter. What is queued and not flushed is in it.
-    var outstandingBytes: Int {
-        guard let channel = context?.channel, !channel.isWritable else { return 0 }
-        return (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    private func compressed(_ frame: SharedFrame) -> [UInt8] {
+        if let ready = frame.preparedCompressed { return ready }
+        let made = WebSocketFrameWriter.frames(frame.messages, compressor: loop.compressor)
+        frame.preparedCompressed = made
+        return made
     }
 
+    private func queue(_ frame: [UInt8]) {
+        socket.append(frame)
+        if socket.queuedBytes > loop.mark.high { isFull = true }
+    }
+
+    func flush() {
+        // While the kernel takes no more, the loop says when it does.
+        guard held == nil, !socket.isBlocked else { return }
+        socket.flush(loop)
+        guard isFull, socket.queuedBytes <= loop.mark.low, let id else { return }
+        isFull = false
+        // Not now: the shard is in the middle of writing.
+        let shard = loop.shard
+        loop.reactor.execute { shard.assumeIsolated { $0.becameWritable(id) } }
+    }
+
+    /// Exact; what is queued and not flushed is in it.
+    var outstandingBytes: Int { socket.queuedBytes }
+
     func start() {
-        guard let context, let response = heldResponse else { return }
-        heldResponse = nil
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: response)), promise: nil)
+        guard let held else { return }
+        self.held = nil
+        socket.prepend(held.response)
+        socket.flush(loop)
     }
 
     func ping() {
-        guard let context, state == .open else { return }
-        context.writeAndFlush(
-            wrapOutboundOut(WebSocketFrameWriter.frame(.ping, [], context.channel.allocator)), promise: nil)
+        if state == .open, held == nil { send(.ping, []) }
     }
 
     func close(_ disconnect: Disconnect) { sendClose(disconnect) }
@@ -204,30 +214,26 @@ final class WebSocketConnection: ChannelInboundHandler, RemovableChannelHandler,
     /// Sends a close frame and waits for the client's: closing at once could make the kernel throw away what the client
     /// has not read yet, the frame with the reason among it.
     private func sendClose(_ disconnect: Disconnect) {
-        guard let context, state == .open else { return }
-        if case .handshake = opening, heldResponse != nil { return refuse(context, disconnect) }
+        guard state == .open else { return }
+        if let held, held.isRefusable { return refuse(disconnect) }
         // A close frame is read only after the handshake.
         start()
         state = .closing
-        let frame = WebSocketFrameWriter.close(
-            code: disconnect.code, reason: disconnect.reason, context.channel.allocator)
-        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
-        context.eventLoop.assumeIsolated().scheduleTask(in: WebSocketConnection.closeTimeout) { [weak self] in
-            self?.context?.close(promise: nil)
-        }
+        socket.append(WebSocketFrameWriter.close(code: disconnect.code, reason: disconnect.reason))
+        socket.flush(loop)
+        loop.reactor.schedule(after: Farewell.patience) { [weak self] in self?.end() }
     }
 
     /// Answers the handshake with the status that clients of such protocols look for.
-    private func refuse(_ context: ChannelHandlerContext, _ disconnect: Disconnect) {
-        heldResponse = nil
+    private func refuse(_ disconnect: Disconnect) {
+        held = nil
         state = .closed
-        let body = #"{"error":{"code":403,"message":"\#(disconnect.reason)"}}"#
-        let text =
-            "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n"
-            + "Connection: close\r\n\r\n" + body
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text))).whenComplete { _ in
-            bound.value.close(promise: nil)
-        }
+        let text = FrontConnection.refusal(status: 403, reason: disconnect.reason)
+        Farewell.bid(socket.handOver(), words: Array(text.utf8), loop)
+        // Not now: the shard is in the middle of its decision.
+        let shard = loop.shard
+        guard let id else { return }
+        self.id = nil
+        loop.reactor.execute { shard.assumeIsolated { $0.closed(id) } }
     }
 }

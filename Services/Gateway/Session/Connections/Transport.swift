@@ -5,7 +5,7 @@ package protocol Transport: AnyObject {
     /// Queues bytes that concern this connection alone.
     func write(_ bytes: [UInt8])
 
-    /// Queues bytes that many connections get.
+    /// Queues messages that many connections get.
     func write(_ frame: SharedFrame)
 
     /// Sends what is queued.
@@ -24,13 +24,19 @@ package protocol Transport: AnyObject {
     func close(_ disconnect: Disconnect)
 }
 
-/// Bytes that go to many connections, with room for the form in which a transport sends them, made once.
+/// Messages that go to many connections, with room for the form in which a transport sends them, made once.
 ///
 /// Belongs to one shard and never leaves its executor.
 package final class SharedFrame {
-    package let bytes: [UInt8]
-    /// What a transport made of the bytes for the first connection; the same for all of its kind.
-    package var prepared: AnyObject?
+    /// In order, each as its protocol writes it; a transport that frames messages frames each.
+    package let messages: [[UInt8]]
+    /// What the first connection's transport made of the bytes, for all others that send the same form.
+    package var prepared: [UInt8]?
+    /// The same for those that compress.
+    package var preparedCompressed: [UInt8]?
 
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package init(_ messages: [[UInt8]]) { self.messages = messages }
+
+    /// How many bytes the messages have.
+    package var count: Int { messages.reduce(0) { $0 + $1.count } }
 }

@@ -1,17 +1,38 @@
 internal import Events
 internal import GatewayWire
 
-/// The hot path: one message to everybody on its channel.
+/// The hot path: what came for a channel goes to everybody on it.
 extension Shard {
-    /// Encodes the message once for each group and queues the same bytes for all of its members.
-    func fanOut(_ message: ChannelMessage, _ channel: ShardChannel) {
-        for subscription in channel.joining { subscription.hold(message) }
+    /// Gives messages of one channel, in order, to its subscribers. They are encoded once for each group, whose members
+    /// share the same bytes; those who can take all of them get them as one piece.
+    func fanOut(_ messages: [ChannelMessage], _ channel: ShardChannel) {
+        for subscription in channel.joining { for message in messages { subscription.hold(message) } }
         for group in channel.groups {
-            let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
+            let burst = Burst(messages, for: group)
             var count = 0
-            for subscription in group.members where deliver(message, frame, to: subscription) { count += 1 }
-            environment.metrics.sent(.publication, count: count, bytes: count * frame.bytes.count)
+            for subscription in group.members { count += deliver(burst, to: subscription) }
+            environment.metrics.sent(.publication, count: count, bytes: count * burst.averageBytes)
         }
+    }
+
+    /// - Returns: how many of the messages were queued for the client.
+    private func deliver(_ burst: Burst, to subscription: Subscription) -> Int {
+        let connection = subscription.connection
+        if burst.isWhole(for: subscription), hasRoom(for: burst, on: connection) {
+            connection.transport.write(burst.frame)
+            markDirty(connection)
+            return burst.messages.count
+        }
+        var count = 0
+        for index in burst.messages.indices
+        where deliver(burst.messages[index], burst.single(index), to: subscription) { count += 1 }
+        return count
+    }
+
+    /// Whether the client reads so fast that none of the messages would meet a bound.
+    private func hasRoom(for burst: Burst, on connection: Connection) -> Bool {
+        let limit = environment.rules.limits.outboundBytes
+        return limit == 0 || connection.transport.outstandingBytes + burst.frame.count <= limit / 2
     }
 
     /// - Returns: whether it was queued for the client.
@@ -60,7 +81,12 @@ extension Shard {
         let limit = environment.rules.limits.outboundBytes
         guard limit > 0 else { return .free }
         let connection = subscription.connection
-        let waiting = connection.transport.outstandingBytes
+        var waiting = connection.transport.outstandingBytes
+        if waiting > limit / 2 {
+            // What is only queued for the end of this turn says nothing about the client.
+            connection.transport.flush()
+            waiting = connection.transport.outstandingBytes
+        }
         if connection.protocolID == .longPolling { return waiting > limit ? .answered : .free }
         if subscription.backlog != nil { return .backlog }
         if subscription.channel.namespace.slow != .disconnect { return waiting > limit / 2 ? .backlog : .free }
@@ -88,8 +114,8 @@ extension Shard {
                 if limit > 0, connection.transport.outstandingBytes > limit / 2 { return }
                 guard let (dropped, message) = subscription.backlog?.next() else { break }
                 if dropped > 0 { send(.dropped(channel: group.label, count: dropped), to: connection) }
-                let frame = SharedFrame(group.protocolID.encodeBroadcast(message.publication, label: group.label))
-                environment.metrics.sent(.publication, bytes: frame.bytes.count)
+                let frame = SharedFrame([group.protocolID.encodeBroadcast(message.publication, label: group.label)])
+                environment.metrics.sent(.publication, bytes: frame.count)
                 write(message, frame, subscription)
             }
             if subscription.backlog?.isEmpty == true { subscription.backlog = nil }

@@ -109,9 +109,9 @@ extension Shard {
             wantsPresence || (namespace.joinLeave && connection.session.wantsJoinLeave(name))
         subscription.channel.follow(subscription, label: label)
         for message in held {
-            let frame = SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label))
+            let frame = SharedFrame([connection.protocolID.encodeBroadcast(message.publication, label: label)])
             if deliver(message, frame, to: subscription) {
-                environment.metrics.sent(.publication, bytes: frame.bytes.count)
+                environment.metrics.sent(.publication, bytes: frame.count)
             }
         }
         if (namespace.presence || namespace.joinLeave) && connection.isPresent {

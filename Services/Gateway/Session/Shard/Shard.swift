@@ -69,11 +69,13 @@ package actor Shard: ChannelReceiver {
         let (deliveries, outrun) = inbox.withLock { $0.take() }
         // One look at the clock for the whole batch.
         var oldest: Timestamp?
-        for delivery in deliveries {
+        var rest = deliveries[...]
+        while let delivery = rest.popFirst() {
             switch delivery {
             case .message(let message, let name):
                 oldest = oldest ?? message.storedAt
-                if let channel = channels[name] { fanOut(message, channel) }
+                let messages = Shard.burst(message, name, &rest)
+                if let channel = channels[name] { fanOut(messages, channel) }
             case .interrupted(let name, let generation): interrupt(name, generation)
             case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
             }
@@ -84,6 +86,20 @@ package actor Shard: ChannelReceiver {
             let waited = oldest.duration(to: environment.clock.time())
             environment.metrics.delivered(nanoseconds: Int64(waited / .nanoseconds(1)))
         }
+    }
+
+    /// Takes those that follow on the same channel from `rest`, so that they go out together.
+    private static func burst(
+        _ first: ChannelMessage, _ name: ChannelName, _ rest: inout ArraySlice<ChannelDelivery>
+    ) -> [ChannelMessage] {
+        var messages = [first]
+        var bytes = first.publication.payload.count
+        while bytes < Burst.maximumBytes, case .message(let message, let other)? = rest.first, other == name {
+            messages.append(message)
+            bytes += message.publication.payload.count
+            rest.removeFirst()
+        }
+        return messages
     }
 
     // MARK: Writing
