@@ -1,0 +1,94 @@
+import EventBus
+import Events
+import GatewaySession
+import GatewayWire
+import TestKit
+import Testing
+
+@testable import GatewayEdge
+
+/// Messages of a channel that come together go out as one piece, and nobody gets another than each alone would bring.
+@Suite(.timeLimit(.minutes(1))) struct BurstTests {
+    private func client(on channel: String, _ harness: ShardHarness) async -> RecordingTransport {
+        let transport = RecordingTransport()
+        await harness.shard.openPlain(transport, channel)
+        await transport.wait { $0.isStarted || $0.closedWith != nil }
+        return transport
+    }
+
+    private func message(_ number: Int, sequence: UInt64?, excluding client: String? = nil) -> ChannelMessage {
+        ChannelMessage(
+            publication: Publication(payload: Array("\(number)".utf8), offset: sequence),
+            storedAt: Timestamp(seconds: 1_000), excludedClient: client)
+    }
+
+    @Test(
+        "a batch with several channels in any order reaches each subscriber in its channel's order", arguments: 0..<40)
+    func order(_ seed: UInt64) async throws {
+        var random = SeededGenerator(seed: seed)
+        let channels = ["live:a", "live:b", "live:c"]
+        // Runs of one channel and single messages, some of them not for these clients, whose id is "c".
+        let batch = (0..<Int.random(in: 1...80, using: &random)).map { number in
+            (
+                channel: channels[min(2, Int.random(in: 0...9, using: &random) / 4)], number: number,
+                isExcluded: Int.random(in: 0...15, using: &random) == 0
+            )
+        }
+        try await ShardHarness.run(wakes: false) { harness in
+            var transports: [String: RecordingTransport] = [:]
+            for channel in channels { transports[channel] = await client(on: channel, harness) }
+            for (channel, number, isExcluded) in batch {
+                harness.shard.receive(
+                    .message(
+                        message(number, sequence: nil, excluding: isExcluded ? "c" : nil), on: try ChannelName(channel))
+                )
+            }
+            await harness.shard.drainInbox()
+            for channel in channels {
+                let expected = batch.filter { $0.channel == channel && !$0.isExcluded }.map { "\($0.number)" }
+                let got = transports[channel]?.state.texts.map { $0.filter(\.isNumber) }
+                #expect(got == expected, "seed \(seed), \(channel)")
+            }
+        }
+    }
+
+    @Test("who has the first messages of a batch already gets only the others")
+    func part() async throws {
+        try await ShardHarness.run(wakes: false) { harness in
+            for number in 1...3 {
+                try await harness.bus.append(
+                    BusMessage(
+                        subject: Subjects.standard.channel(try ChannelName("room:a")), payload: Array("\(number)".utf8))
+                )
+            }
+            let late = await client(on: "room:a", harness)
+            for number in 2...5 {
+                harness.shard.receive(
+                    .message(message(number, sequence: UInt64(number)), on: try ChannelName("room:a")))
+            }
+            await harness.shard.drainInbox()
+            #expect(late.state.texts.map { $0.filter(\.isNumber) } == ["4", "5"])
+        }
+    }
+
+    @Test("a batch that is more than one piece may hold arrives whole")
+    func large() async throws {
+        try await ShardHarness.run(wakes: false) { harness in
+            let transport = await client(on: "live:a", harness)
+            let payload = "\"" + String(repeating: "x", count: 9_000) + "\""
+            for _ in 0..<20 { harness.shard.receive(try ShardHarness.delivery(payload, on: "live:a")) }
+            await harness.shard.drainInbox()
+            #expect(transport.state.written.count == 20)
+            #expect(transport.state.written.allSatisfy { $0.count > 9_000 })
+        }
+    }
+}
+
+extension Shard {
+    /// A client of the plain WebSocket.
+    fileprivate func openPlain(_ transport: RecordingTransport, _ channel: String) {
+        let id = open(
+            .plainWebSocket, codec: PlainWebSocket(channel: channel), manner: .address, transport: transport)
+        openAddress(id, token: nil, channels: [SubscribeCommand(channel: channel)], cursor: nil)
+    }
+}
