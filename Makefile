@@ -81,9 +81,14 @@ check-build:
 	@scripts/build.sh debug --build-tests
 
 .PHONY: bench
-bench: ## Measure, in release mode: JSON, subjects, and fan-out beside nats-server's own WebSocket
-	@scripts/install-dependencies.sh run
+bench: ## Measure, in release mode, beside the peers that are here (BENCH=full: everything, an hour)
+	@scripts/install-dependencies.sh bench
 	@scripts/run-benchmarks.sh
+
+.PHONY: bench-peers
+bench-peers: ## Install the peers that `make bench` measures beside: Debian's packages need root
+	@scripts/install-dependencies.sh bench-peers
+	@scripts/make-venv.sh .build/benchmarks/python Benchmarks/Peers/requirements.txt
 
 .PHONY: format
 format: ## Format every Swift file in place

@@ -68,6 +68,8 @@ let package = Package(
             name: "Apus",
             targets: ["JSON", "Events", "EventBus", "EventBusNATS", "ChannelHandlers", "Identity", "ServiceKit"]),
         .library(name: "NATSClient", targets: ["NATSClient"]),
+        // For the micro-benchmarks alone, which are a package of their own.
+        .library(name: "GatewayProbes", targets: ["GatewayProbes"]),
         .executable(name: "apus-gateway", targets: ["apus-gateway"]),
         .executable(name: "apus-notifier", targets: ["apus-notifier"]),
         .executable(name: "apus-worker", targets: ["apus-worker"]),
@@ -135,6 +137,7 @@ let package = Package(
                 "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "ServiceKit",
                 "Reactor", lifecycle, logging, metrics,
             ]),
+        library("GatewayProbes", path: "Services/Gateway/Probes", ["GatewaySession", "GatewayWire"]),
         program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),
 
         library(

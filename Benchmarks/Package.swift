@@ -4,17 +4,13 @@ import PackageDescription
 // A package of its own, so that nobody who depends on Apus gets it. Run it with `make bench`.
 let package = Package(
     name: "benchmarks",
-    dependencies: [
-        .package(name: "apus", path: ".."),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
-    ],
+    dependencies: [.package(name: "apus", path: "..")],
     targets: [
-        .executableTarget(name: "Microbenchmarks", dependencies: [.product(name: "Apus", package: "apus")]),
         .executableTarget(
-            name: "FanOut",
+            name: "Microbenchmarks",
             dependencies: [
-                .product(name: "Apus", package: "apus"), .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ]),
+                .product(name: "Apus", package: "apus"), .product(name: "GatewayProbes", package: "apus"),
+            ])
     ],
     swiftLanguageModes: [.v6]
 )

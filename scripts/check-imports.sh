@@ -38,6 +38,7 @@ only  | Services/Gateway/(Edge|App)/.*|Shared/ServiceKit/.* | NIO.*|Hummingbird.
 only  | Services/[^/]+/(App|Edge|Program)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are the shells' business
 only  | Shared/Identity/.* | JWTKit | one module knows tokens
 only  | Shared/ServiceKit/.* | Configuration|Yams | one module reads configurations
+only  | nowhere | GatewayProbes | what the micro-benchmarks drive, and nobody else
 only  | nowhere | TestKit | linked by tests only
 only  | nowhere | XCTest|Testing | tests live in Tests
 allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Musl|Darwin|Synchronization | the lowest layer

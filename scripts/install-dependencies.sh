@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Looks for what Apus needs and has apt install what is missing. Running it again changes nothing.
 #
-# Usage: install-dependencies.sh build|run|test
+# Usage: install-dependencies.sh build|run|test|bench|bench-peers
 #   build  compiling
 #   run    the above, a NATS server and the sqlite3 shell
-#   test   the above, Python, and a browser with its driver for the tests
+#   test   `run`, Python, and a browser with its driver for the tests
+#   bench  `run`, and what the benchmarks start programs with
+#   bench-peers  `bench`, and the servers that Apus is measured beside
 #
 # Without root (or sudo that asks nothing) or without apt it prints which packages to install and exits 1.
 set -euo pipefail
 
 purpose=${1:-test}
 case $purpose in
-build | run | test) ;;
+build | run | test | bench | bench-peers) ;;
 *)
-    echo "usage: $(basename "$0") build|run|test" >&2
+    echo "usage: $(basename "$0") build|run|test|bench|bench-peers" >&2
     exit 64
     ;;
 esac
@@ -59,6 +61,18 @@ find_missing() {
     need nats-server has_program nats-server
     need sqlite3 has_program sqlite3
     [ "$purpose" != run ] || return 0
+    case $purpose in bench*)
+        need python3 has_program python3
+        need util-linux has_program setpriv # pins programs to cores, and ends them with the harness
+        [ "$purpose" != bench ] || return 0
+        need python3-venv has_python
+        need nodejs has_program node
+        need node-ws [ -e /usr/share/nodejs/ws ]
+        need nginx-light has_program nginx
+        need libnginx-mod-nchan [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ]
+        return 0
+        ;;
+    esac
     need curl has_program curl # the documentation's examples
     need python3-venv has_python
     need openssl has_program openssl      # makes the certificates of the tests with TLS

@@ -1,36 +1,52 @@
-import Events
-import JSON
+import Foundation
 
-/// What every message goes through, alone and in memory.
+/// Usage: Microbenchmarks THRESHOLDS [--record]. Exits 1 if something is dearer than its threshold allows.
 @main struct Microbenchmarks {
     static func main() throws {
-        print("operation                                             best        median      throughput")
-        let message =
-            Array(
-                #"{"id":"b7c1","type":"order_update","title":"Order 1001","message":"Your order status is now: shipped","#
-                    .utf8
-            )
-            + Array(
-                #""order_id":1001,"read":false,"created_at":"2026-01-01T00:00:00Z","unread_count":3,"tags":["a","b"],"#
-                    .utf8)
-            + Array(#""customer":{"name":"Zoë","vip":true,"score":12.75},"note":null}"#.utf8)
-        let large = Array("[".utf8) + message + (0..<200).flatMap { _ in Array(",".utf8) + message } + Array("]".utf8)
-
-        measure("check a message (JSONScanner)", bytes: message.count) { JSONScanner.isValid(message) ? 1 : 0 }
-        measure("parse a message (JSONValue)", bytes: message.count) {
-            (try? JSONValue(parsing: message))?.objectValue?.count ?? 0
+        guard CommandLine.arguments.count > 1 else {
+            print("usage: Microbenchmarks THRESHOLDS [--record]")
+            exit(64)
         }
-        let value = try JSONValue(parsing: message)
-        measure("serialise a message", bytes: message.count) { value.serialized().count }
-        measure("check 200 messages in one", bytes: large.count) { JSONScanner.isValid(large) ? 1 : 0 }
-        measure("parse 200 messages in one", bytes: large.count) { (try? JSONValue(parsing: large)) == nil ? 0 : 1 }
-
-        let subjects = Subjects.standard
-        measure("a channel's name from text") { (try? ChannelName("room:lobby.42"))?.name.count ?? 0 }
-        let plain = try ChannelName("room:lobby.42"), odd = try ChannelName("room:a b*c>d/ü")
-        measure("its subject") { subjects.live(plain).utf8.count }
-        measure("the subject of a name that must be escaped") { subjects.live(odd).utf8.count }
-        let subject = subjects.live(plain)
-        measure("the channel of a subject") { subjects.channel(ofSubject: subject)?.name.utf8.count ?? 0 }
+        let file = CommandLine.arguments[1]
+        let measurements = try measureOperations()
+        if CommandLine.arguments.contains("--record") {
+            try Thresholds.record(measurements, file: file)
+        }
+        let thresholds = try Thresholds(file: file)
+        print(row("operation", "best", "median", "throughput", "of its usual cost"))
+        var regressions = 0
+        for measurement in measurements.map(thresholds.settled) {
+            let verdict: String
+            switch thresholds.verdict(measurement) {
+            case .asUsual(let factor): verdict = hundredths(factor)
+            case .new: verdict = "new: make it known with --record"
+            case .regression(let factor):
+                regressions += 1
+                verdict = "\(hundredths(factor)) REGRESSION"
+            }
+            let throughput = measurement.bytes.map { "\(rounded(Double($0) / measurement.best * 1000)) MB/s" } ?? ""
+            print(
+                row(
+                    measurement.name, "\(rounded(measurement.best)) ns", "\(rounded(measurement.median)) ns",
+                    throughput,
+                    verdict))
+        }
+        guard regressions == 0 else {
+            print("\(regressions) dearer than \(Thresholds.tolerance) times what is usual: see \(file)")
+            exit(1)
+        }
     }
+
+    private static func row(_ name: String, _ columns: String...) -> String {
+        columns.reduce(name + spaces(44 - name.count)) { $0 + spaces(14 - $1.count) + $1 }
+    }
+
+    private static func spaces(_ count: Int) -> String { String(repeating: " ", count: max(1, count)) }
+
+    /// Three digits that mean something.
+    private static func rounded(_ value: Double) -> String {
+        value >= 100 ? "\(Int(value.rounded()))" : "\((value * 10).rounded() / 10)"
+    }
+
+    private static func hundredths(_ value: Double) -> String { String(format: "%.2f", value) }
 }
