@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import NATSClient
@@ -106,19 +107,4 @@ private final class Table {
     func abandon(_ token: UInt64) -> Int? { table.abandon(token) }
     func expire(now: ContinuousClock.Instant) -> [Int] { table.expire(now: now) }
     func removeAll() -> [Int] { table.removeAll() }
-}
-
-/// SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
 }

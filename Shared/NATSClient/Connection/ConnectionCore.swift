@@ -248,16 +248,13 @@ final class ConnectionCore: Sendable {
             state.subscriptions = [:]
             let actions = state.whenClosed
             state.whenClosed = []
-            let listeners = Array(state.listeners.values)
-            state.listeners = [:]
+            let listeners = state.listeners
+            state.listeners = EventListeners()
             return (state.requests.removeAll(), subscriptions, actions, listeners)
         }
         for orphan in orphans { orphan(.failure(.closed)) }
         for subscription in subscriptions { subscription.cancel() }
-        for listener in listeners {
-            listener.yield(.closed)
-            listener.finish()
-        }
+        listeners.tell(.closed)
         timer.withLock { $0 = nil }
         for action in actions { action() }
     }
@@ -269,23 +266,20 @@ final class ConnectionCore: Sendable {
             of: NATSConnectionEvent.self, bufferingPolicy: .bufferingNewest(256))
         let number: UInt64? = state.withLock { state in
             if case .closed = state.phase { return nil }
-            state.lastListener += 1
-            state.listeners[state.lastListener] = continuation
             if let reason = state.shutOut { continuation.yield(.shutOut(reason)) }
-            return state.lastListener
+            return state.listeners.add(continuation)
         }
         guard let number else {
             continuation.finish()
             return stream
         }
         continuation.onTermination = { [weak self] _ in
-            self?.state.withLock { $0.listeners[number] = nil }
+            self?.state.withLock { $0.listeners.remove(number) }
         }
         return stream
     }
 
     func emit(_ event: NATSConnectionEvent) {
-        let listeners = state.withLock { Array($0.listeners.values) }
-        for listener in listeners { listener.yield(event) }
+        state.withLock { $0.listeners }.tell(event)
     }
 }

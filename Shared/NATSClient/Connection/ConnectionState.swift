@@ -27,8 +27,7 @@ struct ConnectionState {
     var subscriptions: [ObjectIdentifier: NATSSubscription] = [:]
     /// Why no server lets us in, while that is so: for those who begin to listen later.
     var shutOut: NATSError?
-    var listeners: [UInt64: AsyncStream<NATSConnectionEvent>.Continuation] = [:]
-    var lastListener: UInt64 = 0
+    var listeners = EventListeners()
     var whenClosed: [@Sendable () -> Void] = []
     private var backlog: [Kept] = []
     private var backlogBytes = 0

@@ -20,6 +20,25 @@ enum Base64 {
         return decoded
     }
 
+    /// With the alphabet for URLs and without padding, as NATS wants signatures.
+    static func encodedForURL(_ bytes: some Collection<UInt8>) -> String {
+        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var encoded: [UInt8] = []
+        var pending: UInt32 = 0
+        var pendingBits = 0
+        for byte in bytes {
+            pending = pending << 8 | UInt32(byte)
+            pendingBits += 8
+            while pendingBits >= 6 {
+                pendingBits -= 6
+                encoded.append(digits[Int(pending >> pendingBits & 63)])
+            }
+            pending &= 0xFF
+        }
+        if pendingBits > 0 { encoded.append(digits[Int(pending << (6 - pendingBits) & 63)]) }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
     private static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")

@@ -1,0 +1,69 @@
+internal import JSON
+
+/// What a client says, in NATS's client protocol. Subjects and queue names must have been checked: see ``NATSSyntax``.
+struct CoreCommands: Equatable {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func connect(_ introduction: CoreIntroduction) {
+        append("CONNECT ")
+        introduction.json.write(to: &bytes)
+        endLine()
+    }
+
+    mutating func subscribe(_ subject: String, queue: String?, number: Int) {
+        append("SUB ")
+        append(subject)
+        if let queue {
+            append(" ")
+            append(queue)
+        }
+        append(" ")
+        append(number)
+        endLine()
+    }
+
+    mutating func unsubscribe(_ number: Int) {
+        append("UNSUB ")
+        append(number)
+        endLine()
+    }
+
+    mutating func ping() { append("PING\r\n") }
+
+    mutating func pong() { append("PONG\r\n") }
+
+    mutating func append(contentsOf other: CoreCommands) { bytes += other.bytes }
+
+    mutating func removeAll() { bytes = [] }
+
+    private mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
+
+    private mutating func append(_ number: Int) { bytes.append(contentsOf: String(number).utf8) }
+
+    private mutating func endLine() { append("\r\n") }
+}
+
+/// What a client says about itself: `CONNECT`.
+struct CoreIntroduction: Equatable, Sendable {
+    var name = ""
+    var user: String?
+    var password: String?
+    var token: String?
+    var jwt: String?
+    /// The server's nonce, signed with the key that `jwt` names.
+    var signature: String?
+
+    var json: JSONValue {
+        var object: JSONObject = [
+            "verbose": false, "pedantic": false, "tls_required": false, "name": .string(name), "lang": "swift",
+            "version": "1", "protocol": 1, "echo": true, "headers": true, "no_responders": true,
+        ]
+        let secrets = [
+            ("user", user), ("pass", password), ("auth_token", token), ("jwt", jwt), ("sig", signature),
+        ]
+        for (key, value) in secrets {
+            if let value { object[key] = .string(value) }
+        }
+        return .object(object)
+    }
+}
