@@ -108,7 +108,9 @@ let package = Package(
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
         library("ChannelHandlers", path: "Shared/ChannelHandlers", ["EventBus", "Events", "JSON", logging]),
-        library("EventBusNATS", path: "Shared/EventBusNATS", ["EventBus", "Events", "JSON", "NATSClient", logging]),
+        library(
+            "EventBusNATS", path: "Shared/EventBusNATS",
+            ["EventBus", "Events", "JSON", "NATSClient", "Reactor", logging]),
         library("Identity", path: "Shared/Identity", ["JSON", "Events", jwtKit, crypto]),
         library(
             "ServiceKit", path: "Shared/ServiceKit",
@@ -221,7 +223,7 @@ let package = Package(
             exclude: ["Scenarios", "Browser", "requirements.txt", "requirements-files.txt"], swiftSettings: settings),
         tests(
             "IntegrationTests",
-            ["NATSClient", "EventBusNATS", "EventBus", "Events", "JSON", "TestKit", logging]),
+            ["NATSClient", "EventBusNATS", "EventBus", "Events", "JSON", "Reactor", "TestKit", logging]),
     ],
     swiftLanguageModes: [.v6]
 )

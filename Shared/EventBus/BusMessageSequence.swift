@@ -26,7 +26,7 @@ private final class DropCount: Sendable {
     let value = Atomic<UInt64>(0)
 }
 
-extension EventBus {
+extension MessageFeed {
     /// Subscribes at once and returns what arrives from now on. See ``BusMessageSequence``.
     public func messages(
         on subject: String, queue: String? = nil, bufferLimit: Int = 1024

@@ -2,36 +2,24 @@
 ///
 /// Two implementations pass one contract suite: `NATSEventBus`, and ``MemoryBus`` for tests and single-process use.
 ///
-/// **Core** messages (``publish(_:)``, ``subscribe(_:queue:onMessage:)``, ``request(_:timeout:)``) are delivered at most
-/// once to those who listen at that moment, in order per publisher and subscription. **Streams** keep what was appended:
+/// **Core** messages (``publish(_:)``, ``MessageFeed/subscribe(_:queue:onMessage:)``, ``request(_:timeout:)``) are delivered
+/// at most once to those who listen at that moment, in order per publisher and subscription; what was published before
+/// ``MessageFeed/flush(timeout:)`` is with the server when that returns. **Streams** keep what was appended:
 /// ``append(_:expecting:)`` returns when the message is stored; a durable consumer gets each message at least once.
 /// **Key-value** buckets offer compare-and-set.
 ///
 /// Every method may be called from any thread or task. Asynchronous calls throw ``BusError`` with code `notConnected` or
 /// `timeout` while the server cannot be reached; subscriptions and consumers survive that and go on afterwards.
-public protocol EventBus: Sendable {
+public protocol EventBus: MessageFeed {
     // MARK: Core
 
     /// Sends a message to whoever listens now. Does not wait; while the server is away, messages are buffered up to a
     /// bound, and beyond it this throws `notConnected`.
     func publish(_ message: BusMessage) throws(BusError)
 
-    /// Calls `onMessage` for every message on `subject` (which may hold `*` and a final `>`), one at a time, in order.
-    /// With `queue`, each message goes to one member of the group of that name only.
-    ///
-    /// `onMessage` runs on a thread of the bus and holds up further messages until it returns: it must not block.
-    /// Messages that come faster than that are kept up to a bound, then dropped and reported as
-    /// ``BusConnectionEvent/slowConsumer(subject:dropped:)``.
-    func subscribe(
-        _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
-    ) throws(BusError) -> any BusSubscription
-
     /// Sends a request and waits for the first answer.
     /// - Throws: `noResponders` at once if nobody listens, `timeout` if no answer comes in time.
     func request(_ message: BusMessage, timeout: Duration) async throws(BusError) -> BusMessage
-
-    /// Returns when the server has everything that was published before.
-    func flush(timeout: Duration) async throws(BusError)
 
     // MARK: Streams
 
@@ -75,36 +63,10 @@ public protocol EventBus: Sendable {
     /// Makes the bucket if it is not there.
     func keyValue(_ specification: BucketSpecification) async throws(BusError) -> any KeyValueBucket
 
-    // MARK: The connection
-
-    /// Whether a server can be reached now.
-    var isConnected: Bool { get }
-
-    /// What happens to the connection from now on. Each call returns its own sequence, which keeps the newest 256.
-    func connectionEvents() -> AsyncStream<BusConnectionEvent>
-
-    /// Drops the connection and makes it again, with every subscription, as after a loss of it: for whoever has found that
-    /// it looks alive and is not. Returns at once; nothing happens while there is none.
-    func reconnect()
+    // MARK: The end
 
     /// Stops taking messages, delivers what is buffered both ways, at most for `timeout`, and closes the connection.
     func close(timeout: Duration) async
-}
-
-/// Something that happened to the connection between bus and server.
-public enum BusConnectionEvent: Sendable, Equatable {
-    case connected
-    case disconnected
-    /// Messages for a subscription were dropped since they came faster than they were taken; `dropped` counts those
-    /// since the last report.
-    case slowConsumer(subject: String, dropped: UInt64)
-    case closed
-}
-
-/// A running subscription.
-public protocol BusSubscription: Sendable {
-    /// Ends it. Its callback may run once more for a message that is being delivered. Doing it twice is harmless.
-    func cancel()
 }
 
 /// What must be the last sequence on a message's subject for it to be appended.
@@ -130,11 +92,5 @@ extension EventBus {
     @discardableResult
     public func append(_ message: BusMessage) async throws(BusError) -> AppendReceipt {
         try await append(message, expecting: nil)
-    }
-
-    public func subscribe(
-        _ subject: String, onMessage: @escaping @Sendable (BusMessage) -> Void
-    ) throws(BusError) -> any BusSubscription {
-        try subscribe(subject, queue: nil, onMessage: onMessage)
     }
 }

@@ -62,6 +62,31 @@ extension BusMessage {
     }
 }
 
+extension BusMessage {
+    /// Copies what is kept of it: payload and headers as they came, and the subject only if it is not the one that was
+    /// subscribed to.
+    init(_ message: CoreMessage, _ subscribed: String) {
+        let isSubscribed = subscribed.utf8.elementsEqual(message.subject)
+        // The first line says that headers follow, which their being there says as well.
+        let lines = message.headers.firstIndex(of: UInt8(ascii: "\n")).map { message.headers[($0 + 1)...] }
+        self.init(
+            subject: isSubscribed ? subscribed : String(decoding: message.subject, as: UTF8.self),
+            headers: lines.map { BusHeaders(lines: Array($0)) } ?? BusHeaders(), payload: Array(message.payload),
+            replyTo: message.replyTo.isEmpty ? nil : String(decoding: message.replyTo, as: UTF8.self))
+    }
+}
+
+extension NATSConnectionOptions {
+    init(_ configuration: NATSConfiguration) {
+        self.init(servers: configuration.servers, credentials: configuration.credentials, name: configuration.name)
+        tls = TLSFiles(
+            authorities: configuration.tls.authorities, certificate: configuration.tls.certificate,
+            key: configuration.tls.key)
+        reconnectBufferBytes = configuration.reconnectBufferBytes
+        pendingMessages = configuration.pendingMessages
+    }
+}
+
 extension StoredMessage {
     init(_ message: StreamMessage) {
         self.init(

@@ -20,13 +20,7 @@ public final class NATSEventBus: EventBus {
     /// whoever runs the server may be about to mend it.
     /// - Throws: `invalidArgument` for what trying again will not mend: a malformed URL, an unusable file.
     public static func connect(_ configuration: NATSConfiguration, logger: Logger) throws(BusError) -> NATSEventBus {
-        var options = NATSConnectionOptions(
-            servers: configuration.servers, credentials: configuration.credentials, name: configuration.name)
-        options.tls = NATSConnectionOptions.TLSFiles(
-            authorities: configuration.tls.authorities, certificate: configuration.tls.certificate,
-            key: configuration.tls.key)
-        options.reconnectBufferBytes = configuration.reconnectBufferBytes
-        options.pendingMessages = configuration.pendingMessages
+        let options = NATSConnectionOptions(configuration)
         let connection = try translated { () throws(NATSError) in try NATSConnection(options) }
         return NATSEventBus(connection, timeout: configuration.requestTimeout, logger: logger)
     }
@@ -59,7 +53,7 @@ public final class NATSEventBus: EventBus {
         }
     }
 
-    private static func advice(_ error: NATSError) -> String {
+    static func advice(_ error: NATSError) -> String {
         switch error.code {
         case .permission: "the server refuses this user: check user and password in nats.url, or nats.credentials"
         case .insecure:
@@ -219,7 +213,7 @@ public final class NATSEventBus: EventBus {
 
 extension BusConnectionEvent {
     /// nil for what says nothing to services.
-    fileprivate init?(_ event: NATSConnectionEvent) {
+    init?(_ event: NATSConnectionEvent) {
         switch event {
         case .connected: self = .connected
         case .disconnected: self = .disconnected

@@ -26,7 +26,7 @@ public enum EventBusContract {
     }
 
     /// All of them.
-    public static let cases: [Case] = core + calls + streams + consumers + keyValue + connection
+    public static let cases: [Case] = feed.map(\.ofBus) + core + calls + streams + consumers + keyValue + connection
 }
 
 /// A promise of the bus that was not kept.

@@ -76,8 +76,8 @@ extension Inbox where Element == BusMessage {
     /// Subscribes and collects; the subscription lasts as long as the returned value is not cancelled.
     @discardableResult
     public func subscribe(
-        to subject: String, on bus: any EventBus, queue: String? = nil
+        to subject: String, on feed: any MessageFeed, queue: String? = nil
     ) throws(BusError) -> any BusSubscription {
-        try bus.subscribe(subject, queue: queue) { self.append($0) }
+        try feed.subscribe(subject, queue: queue) { self.append($0) }
     }
 }

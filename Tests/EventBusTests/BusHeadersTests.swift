@@ -1,5 +1,6 @@
 import EventBus
 import Events
+import TestKit
 import Testing
 
 @Suite("Headers")
@@ -25,6 +26,41 @@ struct BusHeadersTests {
     func notLetters(left: String, right: String) {
         let headers: BusHeaders = [left: "1"]
         #expect(headers[right] == nil)
+    }
+
+    @Test("that came as text are those that were written, and what is no line of one is left out")
+    func lines() {
+        let text = "Apus-Event: message\r\nce-id:1\r\nx:  a: b \r\nX: second\r\nnothing\r\n: empty\r\ne:\r\n\r\n"
+        let headers = BusHeaders(lines: Array(text.utf8))
+        #expect(headers["apus-EVENT"] == "message")
+        #expect(headers["ce-id"] == "1")
+        #expect(headers["x"] == "a: b ")
+        #expect(headers["e"] == "")
+        #expect(headers["nothing"] == nil && headers[""] == nil && headers["apus-even"] == nil)
+        #expect(!headers.isEmpty)
+        #expect(headers.map(\.name) == ["Apus-Event", "ce-id", "x", "X", "e"])
+        #expect(headers == ["Apus-Event": "message", "ce-id": "1", "x": "a: b ", "X": "second", "e": ""])
+        var changed = headers
+        changed["X"] = nil
+        changed.append("y", "z")
+        #expect(changed.map(\.name) == ["Apus-Event", "ce-id", "e", "y"])
+        for empty in ["", "\r\n", "\r\n\r\n", "no colon", ":"] {
+            #expect(BusHeaders(lines: Array(empty.utf8)).isEmpty)
+        }
+    }
+
+    @Test("of text say the same one by one as all at once, whatever the text", arguments: 0..<200)
+    func mutatedLines(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let names = ["Nats-Sequence", "Nats-Last-Sequence", "a", "B", "Content-Type", ""]
+        let text = names.map { "\($0): \(seed)\r\n" }.joined() + "\r\n"
+        for _ in 0..<20 {
+            let headers = BusHeaders(lines: Mutation.mutate(Array(text.utf8), using: &random))
+            var fields = BusHeaders()
+            for (name, value) in headers { fields.append(name, value) }
+            #expect(headers.isEmpty == fields.isEmpty, "seed \(seed)")
+            for name in names { #expect(headers[name] == fields[name], "seed \(seed), \(name)") }
+        }
     }
 }
 

@@ -30,10 +30,10 @@ func withBus(
 
 let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// Returns when the bus is connected (again).
-func connected(_ bus: some EventBus) async {
-    let events = bus.connectionEvents()
-    guard !bus.isConnected else { return }
+/// Returns when the bus, or the feed, is connected (again).
+func connected(_ feed: some MessageFeed) async {
+    let events = feed.connectionEvents()
+    guard !feed.isConnected else { return }
     await wait(for: .connected, in: events)
 }
 

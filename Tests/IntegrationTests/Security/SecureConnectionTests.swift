@@ -193,7 +193,7 @@ struct SecureConnectionTests {
 }
 
 /// A file that goes with the test.
-private final class TemporaryFile {
+final class TemporaryFile {
     let path: String
 
     init(_ text: String) throws {
