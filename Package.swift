@@ -136,8 +136,8 @@ let package = Package(
         library(
             "GatewayApp", path: "Services/Gateway/App",
             [
-                "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity", "ServiceKit",
-                "Reactor", lifecycle, logging, metrics,
+                "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "EventBusNATS",
+                "Identity", "ServiceKit", "Reactor", lifecycle, logging, metrics,
             ]),
         library("GatewayProbes", path: "Services/Gateway/Probes", ["GatewaySession", "GatewayWire"]),
         program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),

@@ -27,7 +27,8 @@ import Testing
         let namespaces = NamespaceTable(configured: [
             Namespace(name: "quiet", subscribe: .anyone, publish: .subscriber)
         ])
-        let hub = Hub(bus: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
+        let hub = Hub(
+            bus: bus, feed: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
         let environment = ShardEnvironment(
             rules: SessionRules(
                 policy: ChannelPolicy(namespaces: namespaces), limits: limits, allowsAnonymous: true,

@@ -39,7 +39,8 @@ struct ShardHarness {
         let logger = Logger(label: "test")
         let clock = GatewayClock(moment: { Moment(milliseconds: 1_000_000) }, time: { Timestamp(seconds: 1_000) })
         let hub = Hub(
-            bus: bus, subjects: .standard, namespaces: table, logger: logger, clock: { SystemBusClock().now })
+            bus: bus, feed: bus, subjects: .standard, namespaces: table, logger: logger, clock: { SystemBusClock().now }
+        )
         let users = UserRegistry(limits: limits)
         let presence = PresenceService(
             node: "n", bus: bus, subjects: .standard, logger: logger, clock: clock.moment, onChange: { _ in })

@@ -82,7 +82,8 @@ import Testing
         let logger = Logger(label: "test")
         let clock = GatewayClock(moment: { time.now }, time: { Timestamp(seconds: 1_000) })
         let hub = Hub(
-            bus: bus, subjects: .standard, namespaces: table, logger: logger, clock: { Timestamp(seconds: 1_000) })
+            bus: bus, feed: bus, subjects: .standard, namespaces: table, logger: logger,
+            clock: { Timestamp(seconds: 1_000) })
         let presence = PresenceService(
             node: "n", bus: bus, subjects: .standard, linger: linger, logger: logger, clock: { time.now },
             onChange: { hub.deliver($0) })

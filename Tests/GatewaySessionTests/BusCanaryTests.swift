@@ -15,7 +15,8 @@ import Testing
         for second in 0..<100 {
             let step = beat.tick(now: at(Int64(second) * 2), isConnected: true)
             #expect(step == .send(UInt64(second) + 1))
-            beat.heard(UInt64(second) + 1)
+            beat.heard(UInt64(second) + 1, now: at(Int64(second) * 2))
+            beat.heardByFeed(UInt64(second) + 1)
         }
     }
 
@@ -34,9 +35,9 @@ import Testing
         var beat = CanaryBeat()
         _ = beat.tick(now: at(0), isConnected: true)
         _ = beat.tick(now: at(2), isConnected: true)
-        beat.heard(99)
+        beat.heard(99, now: at(2))
         _ = beat.tick(now: at(4), isConnected: true)
-        beat.heard(1)
+        beat.heard(1, now: at(4))
         #expect(beat.tick(now: at(6), isConnected: true) == .send(4))
     }
 
@@ -53,7 +54,7 @@ import Testing
         let harness = try HubHarness()
         let seconds = Mutex<Int64>(0)
         let canary = BusCanary(
-            node: "n", bus: harness.bus, subjects: harness.subjects, logger: Logger(label: "test"),
+            node: "n", bus: harness.bus, feed: harness.bus, subjects: harness.subjects, logger: Logger(label: "test"),
             clock: { Moment(milliseconds: seconds.withLock { $0 } * 1000) })
         try await harness.run { hub in
             let receiver = RecordingReceiver()

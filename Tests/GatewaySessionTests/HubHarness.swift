@@ -56,13 +56,18 @@ final class RecordingReceiver: ChannelReceiver {
 /// A hub on the bus in memory, with a namespace whose history is small.
 struct HubHarness {
     let bus: MemoryBus
+    /// The bus itself, or another connection to the same server.
+    let feed: MemoryBus
     let subjects = Subjects.standard
     let lobby: ChannelName
     let history: ChannelHistory
     let namespaces: NamespaceTable
 
-    init(size: Int = 5, pendingLimit: Int = MemoryBus.defaultPendingLimit) throws {
+    init(
+        size: Int = 5, pendingLimit: Int = MemoryBus.defaultPendingLimit, hasOwnFeed: Bool = false
+    ) throws {
         bus = MemoryBus(pendingLimit: pendingLimit)
+        feed = hasOwnFeed ? bus.anotherConnection() : bus
         lobby = try ChannelName("room:lobby")
         history = ChannelHistory(size: size, timeToLive: .seconds(3600))
         namespaces = NamespaceTable(configured: [
@@ -76,7 +81,7 @@ struct HubHarness {
     func run(_ body: (Hub) async throws -> Void) async throws {
         try await bus.ensureStream(stream)
         let hub = Hub(
-            bus: bus, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"),
+            bus: bus, feed: feed, subjects: subjects, namespaces: namespaces, logger: Logger(label: "test"),
             clock: { SystemBusClock().now })
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await hub.run() }

@@ -29,7 +29,8 @@ struct ShardFixture: Sendable {
         let clock = GatewayClock(
             moment: { Moment(milliseconds: SystemBusClock().now.seconds * 1000) }, time: { SystemBusClock().now })
         let hub = Hub(
-            bus: bus, subjects: subjects, namespaces: ShardFixture.namespaces, logger: logger, clock: clock.time)
+            bus: bus, feed: bus, subjects: subjects, namespaces: ShardFixture.namespaces, logger: logger,
+            clock: clock.time)
         let presence = PresenceService(
             node: node, bus: bus, subjects: subjects, logger: logger, clock: clock.moment,
             onChange: { hub.deliver($0) })

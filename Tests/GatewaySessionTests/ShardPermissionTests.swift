@@ -30,7 +30,8 @@ extension Shard {
         ])
         let logger = Logger(label: "test")
         let clock = GatewayClock(moment: { Moment(milliseconds: 1_000) }, time: { Timestamp(seconds: 1_000) })
-        let hub = Hub(bus: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
+        let hub = Hub(
+            bus: bus, feed: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
         let numbers = Mutex(0)
         let makeID: @Sendable () -> String = {
             numbers.withLock { number in

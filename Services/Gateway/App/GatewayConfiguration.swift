@@ -33,6 +33,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
     /// The SQLite file that holds them, as the page's reader would name it.
     package var pageDatabase: String?
     package var loops: Int
+    package var feed: FeedChoice
 
     package static let definitions: [SettingDefinition] = [
         SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
@@ -115,6 +116,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
             "gateway.page.database", .string, "their SQLite file, for the command that the demonstration page shows"),
         SettingDefinition(
             "gateway.loops", .integer, default: "0", "event loops, one thread each; 0 is one for every core"),
+        SettingDefinition(
+            "gateway.feed", .string, default: "auto",
+            "by which connection channel messages come: auto (one of their own, unless NATS requires TLS) or libnats"),
     ]
 
     package init(from settings: inout SettingsReader) {
@@ -140,6 +144,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
         pageTables = settings.list("gateway.page.tables")
         pageDatabase = settings.string("gateway.page.database")
         loops = settings.integer("gateway.loops") ?? 0
+        feed = settings.choice("gateway.feed") ?? .auto
         limits = GatewayConfiguration.limits(&settings)
         var parser = NamespaceParser()
         namespaces = settings.structure("gateway.namespaces").map { parser.parse($0) } ?? []

@@ -31,6 +31,9 @@ extension GatewayConfiguration {
             "subscriptions that got nothing although the connection was alive, made again",
         "apus_gateway_bus_reconnects_total":
             "times that the connection to NATS looked alive and delivered nothing, and was made anew",
+        "apus_gateway_feed_connected": "1 while the connection by which channel messages come is there",
+        "apus_gateway_feed_losses_total":
+            "times that it was lost, or that messages were dropped on the way; channels then read what they missed",
         "apus_gateway_channel_interruptions_total": "times that they were gone, and subscribers were told",
         "apus_gateway_hook_seconds": "how long services took to answer hooks",
         "apus_gateway_rpc_seconds": "how long services took to answer calls",

@@ -21,10 +21,15 @@ package func buildGateway(
     let verifier = try await TokenVerifier(secret: configuration.tokenSecret, jwks: configuration.keySet)
     let clock = GatewayClock.system
     let node = UUID().uuidString.lowercased()
+    let reactors = try makeReactors(configuration.loops)
+    // What is read there for the shard of the same loop wakes nobody.
+    let feed = context.channelFeed(configuration.feed, on: reactors[0])
     let hub = Hub(
-        bus: context.bus, subjects: context.subjects, namespaces: namespaces, logger: context.logger, clock: clock.time)
+        bus: context.bus, feed: feed, subjects: context.subjects, namespaces: namespaces, logger: context.logger,
+        clock: clock.time)
     let canary = BusCanary(
-        node: node, bus: context.bus, subjects: context.subjects, logger: context.logger, clock: clock.moment)
+        node: node, bus: context.bus, feed: feed, subjects: context.subjects, logger: context.logger,
+        clock: clock.moment)
     let presence = PresenceService(
         node: node, bus: context.bus, subjects: context.subjects, lease: configuration.presenceLease,
         linger: configuration.presenceLinger, logger: context.logger, clock: clock.moment,
@@ -50,7 +55,6 @@ package func buildGateway(
     let environment = ShardEnvironment(
         rules: rules, hub: hub, backend: backend, presence: presence, users: users, metrics: metrics, clock: clock,
         makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
-    let reactors = try makeReactors(configuration.loops)
     let nodes = NodeRequests(node: node, bus: context.bus, subjects: context.subjects, logger: context.logger)
     let shards = ShardGroup(reactors: reactors, environment: environment)
     let startedAt = clock.moment()
@@ -99,6 +103,7 @@ package func buildGateway(
         ]
     }
     return [
+        FeedRunner(feed: feed, readiness: context.readiness),
         HistoryStreams(namespaces: namespaces, hub: hub, clock: clock, context: context),
         MicroServiceRunner(calls),
         HubRunner(hub: hub, clock: clock),

@@ -1,4 +1,5 @@
 public import EventBus
+public import EventBusNATS
 public import Events
 public import Logging
 
@@ -7,6 +8,8 @@ public struct ServiceContext: Sendable {
     public let name: String
     public let version: String
     public let bus: any EventBus
+    /// How the bus reaches NATS, for a service that makes a connection of its own; nil if the bus is none of NATS.
+    public let nats: NATSConfiguration?
     public let subjects: Subjects
     public let logger: Logger
     public let readiness: Readiness
@@ -22,6 +25,7 @@ public struct ServiceContext: Sendable {
         self.name = name
         self.version = version
         self.bus = bus
+        nats = nil
         self.subjects = subjects
         self.logger = logger
         self.readiness = readiness
@@ -30,12 +34,14 @@ public struct ServiceContext: Sendable {
     }
 
     init(
-        name: String, bus: any EventBus, common: CommonSettings, logger: Logger, readiness: Readiness,
+        name: String, bus: any EventBus, nats: NATSConfiguration, common: CommonSettings, logger: Logger,
+        readiness: Readiness,
         startup: StartupAnnouncement
     ) {
         self.name = name
         version = apusVersion
         self.bus = bus
+        self.nats = nats
         subjects = common.subjects
         self.logger = logger
         self.readiness = readiness

@@ -81,9 +81,12 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         let readiness = Readiness()
         let startup = StartupAnnouncement(expecting: ["admin"], logger: logger)
         do {
-            let bus = try connect(common, logger)
+            let nats = NATSConfiguration(
+                servers: common.servers, credentials: common.credentials, tls: common.tls, name: name)
+            let bus = try connect(nats, logger)
             let context = ServiceContext(
-                name: name, bus: bus, common: common, logger: logger, readiness: readiness, startup: startup)
+                name: name, bus: bus, nats: nats, common: common, logger: logger, readiness: readiness,
+                startup: startup)
             let parts = try await build(configuration, context)
             let connection = BusConnectionService(
                 bus: bus, readiness: readiness, closeTimeout: .seconds(2), logger: logger)
@@ -107,12 +110,9 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         let reason: String
     }
 
-    private func connect(_ common: CommonSettings, _ logger: Logger) throws -> NATSEventBus {
+    private func connect(_ nats: NATSConfiguration, _ logger: Logger) throws -> NATSEventBus {
         do throws(BusError) {
-            return try NATSEventBus.connect(
-                NATSConfiguration(
-                    servers: common.servers, credentials: common.credentials, tls: common.tls, name: name),
-                logger: logger)
+            return try NATSEventBus.connect(nats, logger: logger)
         } catch {
             guard error.code == .invalidArgument else { throw error }
             throw UnusableBus(reason: error.message)

@@ -27,8 +27,8 @@ extension Hub {
             let last = try await bus.lastMessage(
                 in: subjects.historyStream(namespace: channel.name.namespace), subject: subjects.channel(channel.name))
             guard let last, channel.isBehind(last.sequence) else { return }
-            // What was under way when the stream answered is here when this returns.
-            try await bus.flush(timeout: .seconds(5))
+            // What the server had for us when the stream answered is here when this returns.
+            try await feed.flush(timeout: .seconds(5))
             guard channel.isBehind(last.sequence) else { return }
             deadSubscriptions.increment()
             logger.warning(

@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// Reading from the stream what did not come by the bus, and what those who come back have missed.
 extension Hub {
-    /// Messages may be missing on every channel: the bus was away, or dropped some.
+    /// Messages may be missing on every channel: the feed was away, or dropped some.
     func healAll() {
         for channel in channels.withLock({ Array($0.values) }) where channel.beginHealing() {
             later { [self] in await heal(channel) }

@@ -5,13 +5,16 @@ package import Logging
 internal import Metrics
 internal import Synchronization
 
-/// The gateway's one view of the bus: knows which shards want which channel, owns the bus subscriptions (the first
+/// The gateway's one view of the bus and of the feed by which channel messages come: knows which shards want which channel, owns the bus subscriptions (the first
 /// subscriber makes one, it lingers a while after the last one left), the continuity of each channel and its recent
 /// messages.
 ///
 /// Thread-safe. ``run()`` must be running: it owns everything that waits for the bus.
 package final class Hub: Sendable {
+    /// For reading streams.
     let bus: any EventBus
+    /// For the messages of channels.
+    let feed: any MessageFeed
     let subjects: Subjects
     private let namespaces: NamespaceTable
     let logger: Logger
@@ -34,10 +37,11 @@ package final class Hub: Sendable {
     package static let linger = Duration.seconds(5)
 
     package init(
-        bus: any EventBus, subjects: Subjects, namespaces: NamespaceTable, logger: Logger,
+        bus: any EventBus, feed: any MessageFeed, subjects: Subjects, namespaces: NamespaceTable, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp
     ) {
         self.bus = bus
+        self.feed = feed
         self.subjects = subjects
         self.namespaces = namespaces
         self.logger = logger
@@ -45,18 +49,22 @@ package final class Hub: Sendable {
         (work, workContinuation) = AsyncStream.makeStream()
     }
 
-    /// Carries out what waits for the bus, and looks for missing messages whenever the bus comes back. Returns when
+    /// Carries out what waits for the bus, and looks for missing messages whenever the feed has been away. Returns when
     /// the task is cancelled.
     package func run() async {
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 group.addTask { [self] in
-                    for await event in bus.connectionEvents() {
+                    for await event in feed.connectionEvents() {
                         switch event {
                         case .connected, .slowConsumer: healAll()
-                        case .disconnected, .closed: epochs.withLock { $0 = [:] }
+                        case .disconnected, .closed: forgetEpochs()
                         }
                     }
+                }
+                group.addTask { [self] in
+                    // What came by the feed meanwhile was not lost; what could not be read is tried until it can be.
+                    for await event in bus.connectionEvents() where event == .disconnected { forgetEpochs() }
                 }
                 for await item in work { group.addTask(operation: item) }
                 group.cancelAll()
@@ -137,12 +145,12 @@ package final class Hub: Sendable {
     /// knows: what is read from the stream after that and what comes by the subscription have no gap between them.
     func subscribe(_ channel: HubChannel) async throws {
         let subject = channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
-        let subscription = try bus.subscribe(subject, queue: nil) { [self, weak channel] message in
+        let subscription = try feed.subscribe(subject, queue: nil) { [self, weak channel] message in
             guard let channel else { return }
             carryOut(channel.receive(message, now: clock()), channel)
         }
         channel.own(subscription)
-        try await bus.flush(timeout: .seconds(5))
+        try await feed.flush(timeout: .seconds(5))
     }
 
     /// The channel's present position: its last message, or the stream's end if it has none.
@@ -165,6 +173,8 @@ package final class Hub: Sendable {
     }
 
     // MARK: Epochs
+
+    private func forgetEpochs() { epochs.withLock { $0 = [:] } }
 
     /// The present life of the stream behind a namespace's channels; nil if it has none or the bus is away.
     package func epoch(of namespace: String) async -> String? {

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Messages on their way from the bus to the shards.
 extension HubChannel {
-    /// Takes a message from the bus. Runs on the bus's delivery thread.
+    /// Takes a message from the feed. Runs on the feed's thread.
     func receive(_ message: BusMessage, now: Timestamp) -> Consequence {
         state.withLock { state in
             state.isProven = true

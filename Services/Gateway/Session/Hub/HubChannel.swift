@@ -6,7 +6,7 @@ internal import Synchronization
 /// A channel that somebody connected to this gateway is on: its bus subscription, its continuity, its recent messages, and
 /// the shards that want it.
 ///
-/// Messages come on the bus's delivery thread and go to the shards' inboxes under this channel's lock, so that every
+/// Messages come on the feed's thread and go to the shards' inboxes under this channel's lock, so that every
 /// shard sees them in the same order. What needs the bus is done by the hub, which is told so by a ``Consequence``.
 package final class HubChannel: Sendable {
     package let name: ChannelName
