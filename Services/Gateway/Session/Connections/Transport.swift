@@ -35,8 +35,11 @@ package final class SharedFrame {
     /// The same for those that compress.
     package var preparedCompressed: [UInt8]?
 
-    package init(_ messages: [[UInt8]]) { self.messages = messages }
-
     /// How many bytes the messages have.
-    package var count: Int { messages.reduce(0) { $0 + $1.count } }
+    package let count: Int
+
+    package init(_ messages: [[UInt8]]) {
+        self.messages = messages
+        count = messages.reduce(0) { $0 + $1.count }
+    }
 }
