@@ -16,7 +16,7 @@ import Testing
         return transport
     }
 
-    private func message(_ number: Int, sequence: UInt64?, excluding client: String? = nil) -> ChannelMessage {
+    private func message(_ number: Int, sequence: UInt64?, excluding client: RandomID? = nil) -> ChannelMessage {
         ChannelMessage(
             publication: Publication(payload: Array("\(number)".utf8), offset: sequence),
             storedAt: Timestamp(seconds: 1_000), excludedClient: client)
@@ -27,7 +27,7 @@ import Testing
     func order(_ seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let channels = ["live:a", "live:b", "live:c"]
-        // Runs of one channel and single messages, some of them not for these clients, whose id is "c".
+        // Runs of one channel and single messages, some of them not for these clients, who all have one id.
         let batch = (0..<Int.random(in: 1...80, using: &random)).map { number in
             (
                 channel: channels[min(2, Int.random(in: 0...9, using: &random) / 4)], number: number,
@@ -40,7 +40,8 @@ import Testing
             for (channel, number, isExcluded) in batch {
                 harness.shard.receive(
                     .message(
-                        message(number, sequence: nil, excluding: isExcluded ? "c" : nil), on: try ChannelName(channel))
+                        message(number, sequence: nil, excluding: isExcluded ? ShardHarness.client : nil),
+                        on: try ChannelName(channel))
                 )
             }
             await harness.shard.drainInbox()

@@ -40,7 +40,7 @@ import Testing
             presence: PresenceService(
                 node: node, bus: bus, subjects: subjects, logger: logger, clock: clock.moment, onChange: { _ in }),
             users: UserRegistry(limits: limits), metrics: GatewayMetrics(), clock: clock,
-            makeClientID: { "client" }, logger: logger)
+            makeClientID: { RandomID(high: 0, low: 1) }, logger: logger)
         let sessions = LongPollSessions(
             shards: ShardGroup(reactors: [reactor], environment: environment), window: .milliseconds(200))
         let nodes = NodeRequests(node: node, bus: bus, subjects: subjects, logger: logger)

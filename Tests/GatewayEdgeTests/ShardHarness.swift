@@ -18,6 +18,9 @@ struct ShardHarness {
     let users: UserRegistry
 
     /// Anybody may subscribe to these; `room` has a history.
+    /// What every connection is called.
+    static let client = RandomID(high: 0, low: 1)
+
     static let namespaces = [
         Namespace(name: "room", subscribe: .anyone, history: ChannelHistory(size: 100, timeToLive: .seconds(3600))),
         Namespace(name: "live", subscribe: .anyone),
@@ -52,7 +55,8 @@ struct ShardHarness {
             rules: rules, hub: hub,
             backend: ChannelBackend(
                 bus: bus, subjects: .standard, namespaces: table, makeMessageID: { "m" }),
-            presence: presence, users: users, metrics: GatewayMetrics(), clock: clock, makeClientID: { "c" },
+            presence: presence, users: users, metrics: GatewayMetrics(), clock: clock,
+            makeClientID: { ShardHarness.client },
             logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()

@@ -96,7 +96,7 @@ import Testing
             rules: rules, hub: hub,
             backend: ChannelBackend(bus: bus, subjects: .standard, namespaces: table, makeMessageID: { "m" }),
             presence: presence, users: UserRegistry(limits: GatewayLimits()), metrics: GatewayMetrics(), clock: clock,
-            makeClientID: { "c\(ids.add(1, ordering: .relaxed).newValue)" },
+            makeClientID: { RandomID(high: 0, low: UInt64(ids.add(1, ordering: .relaxed).newValue)) },
             random: { random.withLock { $0.next() } }, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()

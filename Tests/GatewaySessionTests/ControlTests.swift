@@ -70,17 +70,19 @@ import Testing
 
     @Test("a selection takes those that all of it fits, and leaves the whitelisted alone")
     func selection() {
-        func includes(_ selection: ConnectionSelection, user: String? = "42", client: String = "c") -> Bool {
-            selection.includes(user: user, client: client, session: "s")
+        let (client, session) = (RandomID(high: 1, low: 1), RandomID(high: 2, low: 2))
+        func includes(_ selection: ConnectionSelection, user: String? = "42") -> Bool {
+            ConnectionMatcher(selection).includes(user: user, client: client, session: session)
         }
         #expect(includes(ConnectionSelection(user: "42")))
         #expect(!includes(ConnectionSelection(user: "7")))
         #expect(!includes(ConnectionSelection(user: "42"), user: nil))
-        #expect(includes(ConnectionSelection(user: nil, client: "c"), user: nil))
-        #expect(!includes(ConnectionSelection(user: "42", client: "d")))
-        #expect(includes(ConnectionSelection(user: "42", session: "s")))
+        #expect(includes(ConnectionSelection(user: nil, client: client.description), user: nil))
+        #expect(!includes(ConnectionSelection(user: "42", client: session.description)))
+        #expect(!includes(ConnectionSelection(user: "42", client: "what no connection is called")))
+        #expect(includes(ConnectionSelection(user: "42", session: session.description)))
         #expect(!includes(ConnectionSelection(user: "42", session: "t")))
-        #expect(!includes(ConnectionSelection(user: "42", excluded: ["c"])))
+        #expect(!includes(ConnectionSelection(user: "42", excluded: ["d", client.description])))
         #expect(includes(ConnectionSelection(user: "42", excluded: ["d"])))
     }
 }

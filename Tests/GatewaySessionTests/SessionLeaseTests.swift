@@ -6,6 +6,7 @@ import Testing
 
 /// How long a subscription or a connection stays: tokens for one channel, hooks that give a time, and their graces.
 @Suite struct SessionLeaseTests {
+    private let client = RandomID(high: 0, low: 1)
     private let now = Moment(milliseconds: 1_000_000)
     private let time = Timestamp(seconds: 1_000)
     private let room: ChannelName
@@ -43,7 +44,7 @@ import Testing
     }
 
     private func connected(token: String? = "42") throws -> Session {
-        var session = Session(client: "c1", manner: .commands, rules: rules, now: now)
+        var session = Session(client: client, sessionID: client, manner: .commands, rules: rules)
         _ = session.receive(.connect(ConnectCommand(token: token), 1), time: time, now: now)
         for channel in session.channels { _ = session.subscribed(channel, SubscribeResult(), time: time) }
         try #require(session.isOpen)
@@ -214,12 +215,12 @@ import Testing
 
     @Test("a connection outlives its token by the grace where it can send a new one, and not where it cannot")
     func connectionGrace() throws {
-        var session = Session(client: "c1", manner: .commands, rules: rules, now: now)
+        var session = Session(client: client, sessionID: client, manner: .commands, rules: rules)
         let actions = session.receive(.connect(ConnectCommand(token: "short"), 1), time: time, now: now)
         #expect(actions.contains(.expire(at: Timestamp(seconds: 1_065))))
         #expect(session.deadlineReached(time: Timestamp(seconds: 1_064)) == [])
         #expect(session.deadlineReached(time: Timestamp(seconds: 1_065)) == [.close(.expired)])
-        var address = Session(client: "c1", manner: .address, rules: rules, now: now)
+        var address = Session(client: client, sessionID: client, manner: .address, rules: rules)
         let opened = address.open(token: "short", channels: [SubscribeCommand(channel: "room:a")], time: time)
         #expect(opened.contains(.expire(at: Timestamp(seconds: 1_060))))
         #expect(address.deadlineReached(time: Timestamp(seconds: 1_060)) == [.close(.expired)])
@@ -250,7 +251,7 @@ import Testing
         #expect(
             session.subscribed(room, SubscribeResult(), time: time)
                 == [.send(.subscribedByServer(channel: "room:a", result)), .follow(room)])
-        var address = Session(client: "c1", manner: .address, rules: rules, now: now)
+        var address = Session(client: client, sessionID: client, manner: .address, rules: rules)
         _ = address.open(token: "42", channels: [SubscribeCommand(channel: "room:a")], time: time)
         #expect(address.subscribeByServer(SubscribeCommand(channel: "room:b")) == [])
     }
@@ -264,7 +265,7 @@ import Testing
                 == [.leave(room, reason: .server), .send(.failure(.permissionDenied, 2))])
         #expect(session.subscribed(room, SubscribeResult(), time: time) == [.leave(room)])
         // A connect that waits for its own channel is not left hanging.
-        var connecting = Session(client: "c1", manner: .commands, rules: rules, now: now)
+        var connecting = Session(client: client, sessionID: client, manner: .commands, rules: rules)
         _ = connecting.receive(.connect(ConnectCommand(token: "42"), 1), time: time, now: now)
         let own = try ChannelName("user:42")
         #expect(connecting.unsubscribe(own, .server) == [])
@@ -275,7 +276,7 @@ import Testing
     @Test("an address loses the channel, and is closed when none is left")
     func unsubscribeAddress() throws {
         let other = try ChannelName("room:b")
-        var session = Session(client: "c1", manner: .address, rules: rules, now: now)
+        var session = Session(client: client, sessionID: client, manner: .address, rules: rules)
         _ = session.open(
             token: "42", channels: [SubscribeCommand(channel: "room:a"), SubscribeCommand(channel: "room:b")],
             time: time)

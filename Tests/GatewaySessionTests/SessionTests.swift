@@ -6,6 +6,7 @@ import Testing
 
 /// Transcripts: what goes into a session, and what it wants done.
 @Suite struct SessionTests {
+    private let client = RandomID(high: 0, low: 1)
     private let now = Moment(milliseconds: 1_000_000)
     private let time = Timestamp(seconds: 1_000)
 
@@ -27,7 +28,7 @@ import Testing
     }
 
     private func session(_ manner: SessionManner = .commands, _ rules: SessionRules? = nil) -> Session {
-        Session(client: "c1", manner: manner, rules: rules ?? self.rules(), now: now)
+        Session(client: client, sessionID: client, manner: manner, rules: rules ?? self.rules())
     }
 
     /// A session of user 42 that is connected, on its own channel.
@@ -53,7 +54,8 @@ import Testing
         #expect(!session.isOpen)
         let result = SubscribeResult(position: StreamPosition(epoch: "e", offset: 3))
         let answer = ConnectResult(
-            client: "c1", version: "test", expiry: .never, pingInterval: 25, subscriptions: ["user:42": result])
+            client: "\(client)", version: "test", expiry: .never, pingInterval: 25, subscriptions: ["user:42": result],
+            session: "\(client)")
         #expect(session.subscribed(user, result, time: time) == [.send(.connected(answer, 1)), .follow(user)])
         #expect(session.isOpen)
     }
@@ -75,7 +77,8 @@ import Testing
             refused.receive(.connect(ConnectCommand(), 1), time: time, now: now)
                 == [.send(.failure(.unauthorized, 1))])
         var admitted = session(.commands, rules(anonymous: true))
-        let answer = ConnectResult(client: "c1", version: "test", expiry: .never, pingInterval: 25)
+        let answer = ConnectResult(
+            client: "\(client)", version: "test", expiry: .never, pingInterval: 25, session: "\(client)")
         #expect(
             admitted.receive(.connect(ConnectCommand(), 1), time: time, now: now)
                 == [.authenticated, .send(.connected(answer, 1))])

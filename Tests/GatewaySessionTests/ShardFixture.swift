@@ -23,29 +23,33 @@ struct ShardFixture: Sendable {
         Namespace(name: "asked", subscribe: .hook, publish: .hook),
     ])
 
-    init(node: String, bus: MemoryBus, limits: GatewayLimits = GatewayLimits(), allowsAnonymous: Bool = false) {
+    init(
+        node: String, bus: MemoryBus, limits: GatewayLimits = GatewayLimits(), allowsAnonymous: Bool = false,
+        namespaces: NamespaceTable = ShardFixture.namespaces,
+        moment: @escaping @Sendable () -> Moment = { Moment(milliseconds: SystemBusClock().now.seconds * 1000) }
+    ) {
         let subjects = Subjects.standard
         let logger = Logger(label: "test")
-        let clock = GatewayClock(
-            moment: { Moment(milliseconds: SystemBusClock().now.seconds * 1000) }, time: { SystemBusClock().now })
+        let clock = GatewayClock(moment: moment, time: { SystemBusClock().now })
         let hub = Hub(
-            bus: bus, feed: bus, subjects: subjects, namespaces: ShardFixture.namespaces, logger: logger,
-            clock: clock.time)
+            bus: bus, feed: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
         let presence = PresenceService(
             node: node, bus: bus, subjects: subjects, logger: logger, clock: clock.moment,
             onChange: { hub.deliver($0) })
         let backend = ChannelBackend(
-            bus: bus, subjects: subjects, namespaces: ShardFixture.namespaces, makeMessageID: ShardFixture.ids("m"))
+            bus: bus, subjects: subjects, namespaces: namespaces, makeMessageID: ShardFixture.ids("m"))
         let rules = SessionRules(
-            policy: ChannelPolicy(namespaces: ShardFixture.namespaces), limits: limits,
+            policy: ChannelPolicy(namespaces: namespaces), limits: limits,
             allowsAnonymous: allowsAnonymous, pingInterval: .seconds(25), version: "test",
             verify: { token, _ throws(IdentityError) in
+                // One that says nothing of its user but the id.
+                if token.hasPrefix("bare-") { return Identity(user: String(token.dropFirst(5))) }
                 guard token.hasPrefix("user-") else { throw .badSignature }
                 return Identity(user: String(token.dropFirst(5)), info: ["name": .string(token)])
             })
         let environment = ShardEnvironment(
             rules: rules, hub: hub, backend: backend, presence: presence, users: UserRegistry(limits: limits),
-            metrics: GatewayMetrics(), clock: clock, makeClientID: ShardFixture.ids("\(node)-c"), logger: logger)
+            metrics: GatewayMetrics(), clock: clock, makeClientID: ShardFixture.clientIDs(node), logger: logger)
         let executor = QueueExecutor()
         self.hub = hub
         self.presence = presence
@@ -54,6 +58,16 @@ struct ShardFixture: Sendable {
             _ = executor
             Task { await shard.drainInbox() }
         }
+    }
+
+    /// The name of a gateway's connections, in their order; each has two.
+    static func clientID(_ node: String, _ number: Int) -> RandomID {
+        RandomID(high: UInt64(node.utf8.first ?? 0), low: UInt64(number))
+    }
+
+    private static func clientIDs(_ node: String) -> @Sendable () -> RandomID {
+        let box = Box(count: Atomic<Int>(0))
+        return { clientID(node, box.count.wrappingAdd(1, ordering: .relaxed).newValue) }
     }
 
     private static func ids(_ prefix: String) -> @Sendable () -> String {

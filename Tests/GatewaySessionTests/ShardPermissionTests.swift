@@ -32,11 +32,11 @@ extension Shard {
         let clock = GatewayClock(moment: { Moment(milliseconds: 1_000) }, time: { Timestamp(seconds: 1_000) })
         let hub = Hub(
             bus: bus, feed: bus, subjects: subjects, namespaces: namespaces, logger: logger, clock: clock.time)
-        let numbers = Mutex(0)
-        let makeID: @Sendable () -> String = {
+        let numbers = Mutex<UInt64>(0)
+        let makeNumber: @Sendable () -> UInt64 = {
             numbers.withLock { number in
                 number += 1
-                return "c\(number)"
+                return number
             }
         }
         let environment = ShardEnvironment(
@@ -47,11 +47,11 @@ extension Shard {
             hub: hub,
             backend: ChannelBackend(
                 bus: bus, subjects: subjects, namespaces: namespaces, hookTimeout: .milliseconds(300),
-                makeMessageID: makeID),
+                makeMessageID: { "m\(makeNumber())" }),
             presence: PresenceService(
                 node: "n", bus: bus, subjects: subjects, logger: logger, clock: clock.moment, onChange: { _ in }),
-            users: UserRegistry(limits: GatewayLimits()), metrics: GatewayMetrics(), clock: clock, makeClientID: makeID,
-            logger: logger)
+            users: UserRegistry(limits: GatewayLimits()), metrics: GatewayMetrics(), clock: clock,
+            makeClientID: { RandomID(high: 0, low: makeNumber()) }, logger: logger)
         let executor = QueueExecutor()
         self.hub = hub
         shard = Shard(executor: executor.asUnownedSerialExecutor(), environment: environment) { shard in

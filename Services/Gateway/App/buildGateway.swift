@@ -52,9 +52,11 @@ package func buildGateway(
         })
     let users = UserRegistry(limits: configuration.limits)
     let metrics = GatewayMetrics()
+    let randomness = SystemRandomness()
     let environment = ShardEnvironment(
         rules: rules, hub: hub, backend: backend, presence: presence, users: users, metrics: metrics, clock: clock,
-        makeClientID: { UUID().uuidString.lowercased() }, logger: context.logger)
+        makeClientID: { RandomID(high: randomness.next(), low: randomness.next()) },
+        random: { randomness.next() }, logger: context.logger)
     let nodes = NodeRequests(node: node, bus: context.bus, subjects: context.subjects, logger: context.logger)
     let shards = ShardGroup(reactors: reactors, environment: environment)
     let startedAt = clock.moment()

@@ -62,6 +62,19 @@ package struct Namespace: Sendable, Equatable {
     ]
 }
 
+/// What a shard must know of the namespace of each of its channels: small, since there are as many as channels.
+struct NamespaceTraits: Sendable {
+    let slow: Namespace.SlowPolicy
+    let presence: Bool
+    let joinLeave: Bool
+
+    init(_ namespace: Namespace) {
+        slow = namespace.slow
+        presence = namespace.presence
+        joinLeave = namespace.joinLeave
+    }
+}
+
 /// All namespaces of a deployment, by name.
 package struct NamespaceTable: Sendable, Equatable {
     private let namespaces: [String: Namespace]

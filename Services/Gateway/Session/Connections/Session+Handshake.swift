@@ -37,7 +37,7 @@ extension Session {
         guard let entry = entries[channel], entry.early.count < rules.limits.commandsInFlight else {
             return fail(reference, .tooManyRequests(retryAfterSeconds: 1))
         }
-        entries[channel]?.early.append((command, reference))
+        entries.change(channel) { $0.early.append(EarlyPublication(command: command, reference: reference)) }
         return []
     }
 

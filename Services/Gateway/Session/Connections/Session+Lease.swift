@@ -45,10 +45,10 @@ extension Session {
             let answer = SessionAction.send(
                 .subscriptionRefreshed(Session.expiry(permit.expiresAt, time), reference))
             guard let end = permit.expiresAt else {
-                entries[channel]?.lease = nil
+                entries.change(channel) { $0.lease = nil }
                 return [answer]
             }
-            entries[channel]?.lease = .token(endsAt: end)
+            entries.change(channel) { $0.lease = .token(endsAt: end) }
             return [answer, .look(channel, at: end.advanced(by: rules.expiry.tokenGrace))]
         }
     }
@@ -73,7 +73,7 @@ extension Session {
     ) -> [SessionAction] {
         let lead = min(rules.expiry.hookLead, length / 2)
         let asksAt = time.advanced(by: length - lead)
-        entries[channel]?.lease = .hook(endsAt: time.advanced(by: length), asksAt: asksAt, isAsking: false)
+        entries.change(channel) { $0.lease = .hook(endsAt: time.advanced(by: length), asksAt: asksAt, isAsking: false) }
         return [.look(channel, at: asksAt)]
     }
 
@@ -87,7 +87,7 @@ extension Session {
         case .hook(let end, let asksAt, let isAsking)?:
             guard end.advanced(by: rules.expiry.hookGrace) > time else { return unsubscribe(channel, .expired) }
             guard asksAt <= time, !isAsking else { return [] }
-            entries[channel]?.lease = .hook(endsAt: end, asksAt: asksAt, isAsking: true)
+            entries.change(channel) { $0.lease = .hook(endsAt: end, asksAt: asksAt, isAsking: true) }
             return [.renew(channel)]
         }
     }
@@ -97,7 +97,7 @@ extension Session {
         _ channel: ChannelName, _ grant: SubscribeGrant, time: Timestamp
     ) -> [SessionAction] {
         guard case .hook(_, _, true)? = entries[channel]?.lease else { return [] }
-        entries[channel]?.lease = nil
+        entries.change(channel) { $0.lease = nil }
         return grant.expiresIn.map { leaseByHook(channel, for: $0, time: time) } ?? []
     }
 
@@ -111,7 +111,7 @@ extension Session {
         let last = end.advanced(by: rules.expiry.hookGrace)
         guard time < last else { return unsubscribe(channel, .expired) }
         let next = min(time.advanced(by: ExpiryRules.retryInterval), last)
-        entries[channel]?.lease = .hook(endsAt: end, asksAt: next, isAsking: false)
+        entries.change(channel) { $0.lease = .hook(endsAt: end, asksAt: next, isAsking: false) }
         return [.look(channel, at: next)]
     }
 }

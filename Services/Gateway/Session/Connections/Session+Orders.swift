@@ -11,9 +11,7 @@ extension Session {
             rules.policy.namespaces[channel.namespace] != nil, entries[channel] == nil
         else { return [] }
         if let limit = rules.limits.channelsPerConnection, entries.count >= limit { return [] }
-        var entry = Entry(command, reference: nil)
-        entry.data = command.data
-        entries[channel] = entry
+        entries.insert(Entry(channel, command, reference: nil, data: command.data))
         return [.join(channel, from: command.recoverFrom, asksHook: false)]
     }
 

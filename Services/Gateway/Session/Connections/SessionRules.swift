@@ -3,22 +3,25 @@ internal import GatewayWire
 package import Identity
 
 /// What decides for a session and is the same for all: permission, limits, and how tokens are checked.
-package struct SessionRules: Sendable {
-    package var policy: ChannelPolicy
-    package var limits: GatewayLimits
+package final class SessionRules: Sendable {
+    package let policy: ChannelPolicy
+    package let limits: GatewayLimits
     /// Whether a client may connect without a token.
-    package var allowsAnonymous: Bool
-    package var pingInterval: Duration
-    package var version: String
+    package let allowsAnonymous: Bool
+    package let pingInterval: Duration
+    package let version: String
     /// The gateway's own id among all gateways.
-    package var node: String
+    package let node: String
     /// Checks a token. Pure: the moment is an argument.
-    package var verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
+    package let verify: @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> Identity
 
     /// Checks a token for one channel. Pure as well.
-    package var verifySubscription:
+    package let verifySubscription:
         @Sendable (_ token: String, _ now: Timestamp) throws(IdentityError) -> SubscriptionToken
-    package var expiry: ExpiryRules
+    package let expiry: ExpiryRules
+    /// How many commands a connection may send; nil is any number.
+    let messageRate: TokenRate?
+    let pingMilliseconds: Int64
 
     package init(
         policy: ChannelPolicy, limits: GatewayLimits, allowsAnonymous: Bool, pingInterval: Duration, version: String,
@@ -35,6 +38,11 @@ package struct SessionRules: Sendable {
         self.version = version
         self.node = node
         self.expiry = expiry
+        messageRate = limits.connectionMessagesPerSecond.map {
+            TokenRate(perSecond: Double($0), burst: Double($0 * 2))
+        }
+        let (seconds, attoseconds) = pingInterval.components
+        pingMilliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
         self.verify = verify
         self.verifySubscription = verifySubscription
     }

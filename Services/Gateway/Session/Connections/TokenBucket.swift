@@ -1,34 +1,36 @@
 /// A rate limit: so many tokens flow in each second, up to a burst; each message takes one.
-package struct TokenBucket: Sendable, Equatable {
-    private let perSecond: Double
-    private let burst: Double
-    private var tokens: Double
-    private var updatedAt: Moment
+package struct TokenRate: Sendable, Equatable {
+    package let perSecond: Double
+    package let burst: Double
 
-    package init(perSecond: Double, burst: Double, now: Moment) {
+    package init(perSecond: Double, burst: Double) {
         self.perSecond = perSecond
         self.burst = burst
-        tokens = burst
-        updatedAt = now
     }
+}
+
+/// What somebody has left of a rate. The rate is an argument, since most share it: what is kept is one number.
+package struct TokenBucket: Sendable, Equatable {
+    /// When it is full again, in milliseconds: each token that is taken moves it on by the time in which one flows in.
+    private var fullAt = -Double.infinity
+
+    /// One that is full.
+    package init() {}
 
     /// Takes one token.
     /// - Returns: nil if there was one, otherwise in how many whole seconds there will be, at least 1.
-    package mutating func take(now: Moment) -> Int? {
-        let elapsed = max(0, Double(now.milliseconds - updatedAt.milliseconds) / 1000)
-        tokens = min(burst, tokens + elapsed * perSecond)
-        updatedAt = now
-        if tokens >= 1 {
-            tokens -= 1
-            return nil
-        }
-        return max(1, Int(((1 - tokens) / perSecond).rounded(.up)))
+    package mutating func take(_ rate: TokenRate, now: Moment) -> Int? {
+        let present = Double(now.milliseconds)
+        let missing = max(0, fullAt - present) / 1000 * rate.perSecond
+        // What is a whole token must not be refused for the last bit of a fraction.
+        let lacking = missing + 1 - rate.burst
+        guard lacking < 1e-6 else { return max(1, Int((lacking / rate.perSecond).rounded(.up))) }
+        fullAt = max(fullAt, present) + 1000 / rate.perSecond
+        return nil
     }
 
     /// Whether a whole burst could be taken.
-    package func isFull(now: Moment) -> Bool {
-        tokens + max(0, Double(now.milliseconds - updatedAt.milliseconds) / 1000) * perSecond >= burst
-    }
+    package func isFull(now: Moment) -> Bool { fullAt <= Double(now.milliseconds) }
 }
 
 /// A moment of the monotonic clock, for deadlines and rates inside one process.

@@ -18,11 +18,35 @@ package struct ConnectionSelection: Sendable, Equatable {
         self.excluded = excluded
     }
 
-    package func includes(user: String?, client: String, session: String) -> Bool {
+}
+
+/// A selection, ready to be held against many connections.
+package struct ConnectionMatcher: Sendable {
+    private let user: String?
+    private let client: Wanted
+    private let session: Wanted
+    private let excluded: [RandomID]
+
+    private enum Wanted: Sendable {
+        case any
+        /// Nil is what no connection has.
+        case one(RandomID?)
+
+        init(_ text: String?) { self = text.map { .one(RandomID($0)) } ?? .any }
+
+        func isMet(by id: RandomID) -> Bool { if case .one(let wanted) = self { wanted == id } else { true } }
+    }
+
+    package init(_ selection: ConnectionSelection) {
+        user = selection.user
+        client = Wanted(selection.client)
+        session = Wanted(selection.session)
+        excluded = selection.excluded.compactMap { RandomID($0) }
+    }
+
+    package func includes(user: String?, client: RandomID, session: RandomID) -> Bool {
         if let wanted = self.user, wanted != user ?? "" { return false }
-        if let wanted = self.client, wanted != client { return false }
-        if let wanted = self.session, wanted != session { return false }
-        return !excluded.contains(client)
+        return self.client.isMet(by: client) && self.session.isMet(by: session) && !excluded.contains(client)
     }
 }
 

@@ -23,7 +23,8 @@ enum ChannelMessageReader {
             publication: Publication(
                 payload: payload, event: message.headers[HeaderName.event] ?? "message", offset: sequence,
                 publisher: publisher, tags: tags(message.headers)),
-            storedAt: storedAt, generation: generation, excludedClient: message.headers[HeaderName.exclude])
+            storedAt: storedAt, generation: generation,
+            excludedClient: message.headers[HeaderName.exclude].flatMap { RandomID($0) })
     }
 
     /// Up to which sequence a channel's history was removed, if the message says so: see ``ChannelHeader/removed``.

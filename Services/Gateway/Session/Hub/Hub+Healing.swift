@@ -76,6 +76,11 @@ extension Hub {
         }
     }
 
+    /// The same, if memory can say it: nil if the stream must be asked.
+    func recoverAtOnce(_ channel: HubChannel, from position: StreamPosition) -> Recovery? {
+        if case .answer(let recovery) = channel.recall(position, now: clock()) { recovery } else { nil }
+    }
+
     /// What the channel's history holds, oldest first, and the position behind it.
     package func history(_ channel: HubChannel) async throws -> Recovery {
         if let history = channel.everything(now: clock()) { return history }

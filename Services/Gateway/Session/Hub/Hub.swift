@@ -99,6 +99,16 @@ package final class Hub: Sendable {
         }
     }
 
+    /// The same for a channel that is followed already, without waiting for anybody; nil for any other.
+    ///
+    /// The beginning is as of the moment from which on the shard gets the channel's messages.
+    func attachAtOnce(_ name: ChannelName, _ shard: any ChannelReceiver) -> (HubChannel, HubChannel.Beginning)? {
+        guard let channel = channels.withLock({ $0[name] }), let beginning = channel.addIfStarted(shard) else {
+            return nil
+        }
+        return (channel, beginning)
+    }
+
     /// The shard has no subscriber on the channel any more.
     package func detach(_ name: ChannelName, _ shard: any ChannelReceiver, now: Moment) {
         channels.withLock { $0[name] }?.remove(shard, now: now)
@@ -110,6 +120,7 @@ package final class Hub: Sendable {
             for (name, channel) in channels where channel.closeIfIdle(now: now, linger: Hub.linger) {
                 channels[name] = nil
             }
+            channels.giveBackRoom()
             channelCount.record(channels.count)
         }
     }
@@ -145,8 +156,8 @@ package final class Hub: Sendable {
     /// knows: what is read from the stream after that and what comes by the subscription have no gap between them.
     func subscribe(_ channel: HubChannel) async throws {
         let subject = channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
-        let subscription = try feed.subscribe(subject, queue: nil) { [self, weak channel] message in
-            guard let channel else { return }
+        let subscription = try feed.subscribe(subject, queue: nil) { [self] message in
+            // The subscription is the channel's, and goes with it when it is closed.
             carryOut(channel.receive(message, now: clock()), channel)
         }
         channel.own(subscription)

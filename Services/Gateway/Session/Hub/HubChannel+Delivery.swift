@@ -12,11 +12,12 @@ extension HubChannel {
             switch state.phase {
             case .closed: return .nothing
             case .starting, .healing:
-                if state.held.count < HubChannel.maximumHeld {
-                    state.held.append(message)
-                } else {
-                    state.mustLookAgain = true
+                let isHeld = state.changeWaiting { waiting in
+                    guard waiting.held.count < HubChannel.maximumHeld else { return false }
+                    waiting.held.append(message)
+                    return true
                 }
+                if !isHeld { state.mustLookAgain = true }
                 return .nothing
             case .live: return pass(message, &state, now)
             }
@@ -43,7 +44,7 @@ extension HubChannel {
             return .heal
         case .gap:
             state.phase = .healing
-            state.held = [message]
+            state.changeWaiting { $0.held = [message] }
             return .heal
         case .deliver: return take(message, sequence, storedAt: now, &state)
         }

@@ -10,8 +10,7 @@ extension HubChannel {
             guard state.phase == .starting else { return (.nothing, []) }
             begin(epoch: epoch, last: last, &state)
             let consequence = release(&state, now)
-            defer { state.startWaiters = [] }
-            return (consequence, state.startWaiters)
+            return (consequence, state.changeWaiting { $0.takeStarts() })
         }
         for waiter in waiters { waiter.resume() }
         return consequence
@@ -20,8 +19,7 @@ extension HubChannel {
     func startFailed(_ error: any Error) {
         let (waiters, subscription) = state.withLock { state in
             state.phase = .closed
-            defer { state.startWaiters = [] }
-            return (state.startWaiters, state.subscription.take())
+            return (state.changeWaiting { $0.takeStarts() }, state.subscription.take())
         }
         subscription?.cancel()
         for waiter in waiters { waiter.resume(throwing: error) }
@@ -37,12 +35,14 @@ extension HubChannel {
     /// Passes on what was held; goes back to healing when there is another gap in it, or when the stream must be looked at
     /// once more.
     private func release(_ state: inout State, _ now: Timestamp) -> Consequence {
-        let held = state.held
-        state.held = []
+        let held = state.changeWaiting { waiting in
+            defer { waiting.held = [] }
+            return waiting.held
+        }
         state.phase = .live
         for (index, message) in held.enumerated() {
             guard case .heal = pass(message, &state, now) else { continue }
-            state.held = Array(held[index...])
+            state.changeWaiting { $0.held = Array(held[index...]) }
             return .heal
         }
         guard state.mustLookAgain else { return .nothing }
@@ -82,12 +82,12 @@ extension HubChannel {
             case .closed: return .fail
             case .live:
                 state.phase = .healing
-                state.healWaiters.append(continuation)
+                state.changeWaiting { $0.heals.append(continuation) }
                 return .wait(mustHeal: true)
             case .starting, .healing:
                 // The look under way may have been too early.
                 state.mustLookAgain = true
-                state.healWaiters.append(continuation)
+                state.changeWaiting { $0.heals.append(continuation) }
                 return .wait(mustHeal: false)
             }
         }
@@ -106,10 +106,7 @@ extension HubChannel {
 
     /// The stream cannot be read: those who wait for it are told, the channel goes on trying.
     func healingIsDelayed(_ error: any Error) {
-        let waiters = state.withLock { state in
-            defer { state.healWaiters = [] }
-            return state.healWaiters
-        }
+        let waiters = state.withLock { state in state.changeWaiting { $0.takeHeals() } }
         for waiter in waiters { waiter.resume(throwing: error) }
     }
 
@@ -145,9 +142,9 @@ extension HubChannel {
             let consequence = release(&state, now)
             // Whoever waits, waits for a look that began after it asked.
             guard state.phase == .live else { return (consequence, []) }
-            defer { state.healWaiters = [] }
-            if case .nothing = consequence, isAnyInvalid { return (.countInvalid, state.healWaiters) }
-            return (consequence, state.healWaiters)
+            let waiters = state.changeWaiting { $0.takeHeals() }
+            if case .nothing = consequence, isAnyInvalid { return (.countInvalid, waiters) }
+            return (consequence, waiters)
         }
         for waiter in waiters { waiter.resume() }
         return consequence

@@ -56,8 +56,10 @@ extension HubChannel {
     /// - Returns: whether the caller must read it, being the first.
     func joinLoad(_ continuation: CheckedContinuation<HistorySnapshot, any Error>) -> Bool {
         state.withLock { state in
-            state.loadWaiters.append(continuation)
-            return state.loadWaiters.count == 1
+            state.changeWaiting { waiting in
+                waiting.loads.append(continuation)
+                return waiting.loads.count == 1
+            }
         }
     }
 
@@ -65,15 +67,15 @@ extension HubChannel {
     func loaded(_ stored: [StoredMessage], epoch: String, firstSequence: UInt64) {
         let (snapshot, waiters) = state.withLock {
             state -> (HistorySnapshot?, [CheckedContinuation<HistorySnapshot, any Error>]) in
-            defer { state.loadWaiters = [] }
+            let waiters = state.changeWaiting { $0.takeLoads() }
             // Read in another life of the stream than the one that is followed here; the next look will show it.
-            guard epoch == state.epoch else { return (nil, state.loadWaiters) }
+            guard epoch == state.epoch else { return (nil, waiters) }
             let messages = joined(stored, firstSequence, state)
             state.recent = messages.cut(toBytes: RecentMessages.maximumBytes)
             state.isLoaded = true
             return (
                 HistorySnapshot(position: state.position, generation: state.generation, messages: messages),
-                state.loadWaiters
+                waiters
             )
         }
         for waiter in waiters {
@@ -112,10 +114,7 @@ extension HubChannel {
     }
 
     func loadFailed(_ error: any Error) {
-        let waiters = state.withLock { state in
-            defer { state.loadWaiters = [] }
-            return state.loadWaiters
-        }
+        let waiters = state.withLock { state in state.changeWaiting { $0.takeLoads() } }
         for waiter in waiters { waiter.resume(throwing: error) }
     }
 }

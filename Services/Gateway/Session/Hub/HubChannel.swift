@@ -24,26 +24,62 @@ package final class HubChannel: Sendable {
             case closed
         }
 
-        var phase = Phase.starting
         var subscription: (any BusSubscription)?
         var epoch = ""
+        var chain = ContinuityChain(last: 0)
+        var recent: RecentMessages
+        var shards = ReceiverList()
+        /// What there is only while the channel starts, heals or loads; see ``HubChannel/Waiting``.
+        private var aside = Aside<Waiting>()
+        var idleSince: Moment?
         /// Grows with each interruption: what was passed on before one is of another life than what comes after it.
         var generation: UInt32 = 0
-        var chain = ContinuityChain(last: 0)
-        var held: [BusMessage] = []
+        var phase = Phase.starting
         /// Whether, once the present start or healing is done, the stream must be looked at again.
         var mustLookAgain = false
-        var recent: RecentMessages
         /// Whether `recent` has been filled from the stream.
         var isLoaded = false
-        var shards: [any ChannelReceiver] = []
-        var idleSince: Moment?
         /// Whether a message has come by the subscription since the last audit, which proves that it lives.
         var isProven = false
-        var startWaiters: [CheckedContinuation<Void, any Error>] = []
-        var healWaiters: [CheckedContinuation<Void, any Error>] = []
-        var loadWaiters: [CheckedContinuation<HistorySnapshot, any Error>] = []
+
+        init(recent: RecentMessages) { self.recent = recent }
+        mutating func changeWaiting<Value>(_ body: (inout Waiting) -> Value) -> Value {
+            var waiting = aside.value ?? Waiting()
+            aside.clear()
+            let value = body(&waiting)
+            if !waiting.isEmpty { aside.change(from: waiting) { _ in } }
+            return value
+        }
     }
+
+    /// What waits for the bus.
+    struct Waiting: Sendable {
+        /// Messages that came by the subscription and are not passed on yet.
+        var held: [BusMessage] = []
+        var starts: [CheckedContinuation<Void, any Error>] = []
+        var heals: [CheckedContinuation<Void, any Error>] = []
+        var loads: [CheckedContinuation<HistorySnapshot, any Error>] = []
+
+        mutating func takeStarts() -> [CheckedContinuation<Void, any Error>] {
+            defer { starts = [] }
+            return starts
+        }
+
+        mutating func takeHeals() -> [CheckedContinuation<Void, any Error>] {
+            defer { heals = [] }
+            return heals
+        }
+
+        mutating func takeLoads() -> [CheckedContinuation<HistorySnapshot, any Error>] {
+            defer { loads = [] }
+            return loads
+        }
+
+        var isEmpty: Bool { held.isEmpty && starts.isEmpty && heals.isEmpty && loads.isEmpty }
+    }
+
+    /// Where a subscription begins, and in which of the channel's lives.
+    typealias Beginning = (position: StreamPosition, generation: UInt32)
 
     let state: Mutex<State>
 
@@ -85,9 +121,7 @@ extension HubChannel {
     package var position: StreamPosition { state.withLock { $0.position } }
 
     /// Where a subscription that begins now begins, and in which of the channel's lives.
-    package var beginning: (position: StreamPosition, generation: UInt32) {
-        state.withLock { ($0.position, $0.generation) }
-    }
+    var beginning: Beginning { state.withLock { ($0.position, $0.generation) } }
 
     /// Whether somebody is on it, or looks at it, now.
     var isWanted: Bool { state.withLock { !$0.shards.isEmpty } }
@@ -98,15 +132,24 @@ extension HubChannel {
     func add(_ shard: any ChannelReceiver) -> Bool {
         state.withLock { state in
             guard state.phase != .closed else { return false }
-            if !state.shards.contains(where: { $0 === shard }) { state.shards.append(shard) }
-            state.idleSince = nil
+            state.want(shard)
             return true
+        }
+    }
+
+    /// The same for a channel whose position is known.
+    /// - Returns: where a subscription begins; nil if the channel is not that far, or has been closed.
+    func addIfStarted(_ shard: any ChannelReceiver) -> Beginning? {
+        state.withLock { state in
+            guard state.phase == .live || state.phase == .healing else { return nil }
+            state.want(shard)
+            return (state.position, state.generation)
         }
     }
 
     func remove(_ shard: any ChannelReceiver, now: Moment) {
         state.withLock { state in
-            state.shards.removeAll { $0 === shard }
+            state.shards.remove(shard)
             if state.shards.isEmpty { state.idleSince = now }
         }
     }
@@ -140,7 +183,7 @@ extension HubChannel {
             let answer: Result<Void, any Error>? = state.withLock { state in
                 switch state.phase {
                 case .starting:
-                    state.startWaiters.append(continuation)
+                    state.changeWaiting { $0.starts.append(continuation) }
                     return nil
                 case .live, .healing: return .success(())
                 case .closed: return .failure(HubChannel.closedError)
@@ -155,4 +198,9 @@ extension HubChannel {
 
 extension HubChannel.State {
     var position: StreamPosition { StreamPosition(epoch: epoch, offset: chain.last) }
+
+    mutating func want(_ shard: any ChannelReceiver) {
+        shards.insert(shard)
+        idleSince = nil
+    }
 }

@@ -7,20 +7,20 @@ package import GatewayWire
 package struct RecentMessages: Sendable {
     /// Every message of the channel with a higher sequence that the stream has is here.
     package private(set) var base: UInt64
-    /// Whether older ones had to go for their size: the stream may still have them.
-    package private(set) var isCutShort = false
     private var messages: Deque<ChannelMessage> = []
     private var bytes = 0
-    private let maximumCount: Int
-    private var maximumBytes: Int
+    /// Whether older ones had to go for their size: the stream may still have them.
+    package private(set) var isCutShort = false
+    private let maximumCount: UInt32
+    private var maximumBytes: UInt32
 
     /// How much one channel may keep in memory.
     package static let maximumBytes = 1_048_576
 
     package init(base: UInt64, maximumCount: Int, maximumBytes: Int = RecentMessages.maximumBytes) {
         self.base = base
-        self.maximumCount = maximumCount
-        self.maximumBytes = maximumBytes
+        self.maximumCount = UInt32(clamping: maximumCount)
+        self.maximumBytes = UInt32(clamping: maximumBytes)
     }
 
     /// Adds the next message; the oldest go when there are too many.
@@ -34,7 +34,7 @@ package struct RecentMessages: Sendable {
     /// The same with less of the past.
     package func cut(toBytes maximumBytes: Int) -> RecentMessages {
         var copy = self
-        copy.maximumBytes = maximumBytes
+        copy.maximumBytes = UInt32(clamping: maximumBytes)
         copy.shrink()
         return copy
     }
@@ -68,7 +68,10 @@ package struct RecentMessages: Sendable {
     /// The messages after `offset`; nil if some of them may be missing here.
     package func after(_ offset: UInt64) -> [ChannelMessage]? {
         guard offset >= base else { return nil }
-        return messages.filter { $0.sequence > offset }
+        // Sequences grow, and most who ask have nearly all.
+        var first = messages.endIndex
+        while first > messages.startIndex, messages[first - 1].sequence > offset { first -= 1 }
+        return Array(messages[first...])
     }
 
     package var all: [ChannelMessage] { Array(messages) }
@@ -82,10 +85,10 @@ package final class ChannelMessage: Sendable {
     /// Of the channel's lives, the one in which it was passed on: its sequence says nothing in another.
     package let generation: UInt32
     /// The connection that does not get it, being the one that caused it.
-    package let excludedClient: String?
+    package let excludedClient: RandomID?
 
     package init(
-        publication: Publication, storedAt: Timestamp, generation: UInt32 = 0, excludedClient: String? = nil
+        publication: Publication, storedAt: Timestamp, generation: UInt32 = 0, excludedClient: RandomID? = nil
     ) {
         self.publication = publication
         self.storedAt = storedAt

@@ -26,7 +26,8 @@ struct PresenceRoster: Sendable {
     @discardableResult
     mutating func remove(_ channel: ChannelName, client: String) -> ClientInfo? {
         guard let info = members[channel]?.removeValue(forKey: client) else { return nil }
-        if members[channel]?.isEmpty == true { members[channel] = nil }
+        if members[channel]?.isEmpty == true { members[channel] = nil } else { members[channel]?.giveBackRoom() }
+        members.giveBackRoom()
         digest &-= PresenceRoster.hash(channel, client)
         return info
     }

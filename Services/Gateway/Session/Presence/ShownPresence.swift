@@ -145,6 +145,8 @@ package struct ShownPresence: Sendable {
 
     /// What time alone brings about: who did not come back in time has left, and who came is told.
     package mutating func advance(to now: Moment) -> [PresenceChange] {
+        channels.giveBackRoom()
+        waiting.giveBackRoom()
         var changes: [PresenceChange] = []
         while let first = tellAt.first, first.at <= now {
             tellAt.removeFirst()
@@ -212,8 +214,10 @@ package struct ShownPresence: Sendable {
 
     private static func remove(_ id: String, _ channel: inout Channel) -> ClientInfo? {
         guard let info = channel.members.removeValue(forKey: id) else { return nil }
+        channel.members.giveBackRoom()
         let count = (channel.users[info.user] ?? 1) - 1
         channel.users[info.user] = count > 0 ? count : nil
+        channel.users.giveBackRoom()
         channel.list = nil
         return info
     }

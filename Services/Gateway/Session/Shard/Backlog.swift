@@ -2,7 +2,9 @@ internal import DequeModule
 
 /// What waits for a client that reads slowly, on a channel whose policy is to leave messages out rather than to
 /// disconnect: the newest so many, and how many were left out before them.
-struct Backlog {
+///
+/// Belongs to one subscription; few have one.
+final class Backlog {
     private var dropped = 0
     private var messages: Deque<ChannelMessage> = []
     private let capacity: Int
@@ -20,7 +22,7 @@ struct Backlog {
     }
 
     /// - Returns: whether another message had to go for it.
-    mutating func append(_ message: ChannelMessage) -> Bool {
+    func append(_ message: ChannelMessage) -> Bool {
         messages.append(message)
         guard messages.count > capacity else { return false }
         messages.removeFirst()
@@ -29,7 +31,7 @@ struct Backlog {
     }
 
     /// Removes the oldest message that waits, with how many were left out before it since the last one was taken.
-    mutating func next() -> (dropped: Int, message: ChannelMessage)? {
+    func next() -> (dropped: Int, message: ChannelMessage)? {
         guard let message = messages.popFirst() else { return nil }
         defer { dropped = 0 }
         return (dropped, message)

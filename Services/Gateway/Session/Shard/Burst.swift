@@ -38,7 +38,7 @@ final class Burst {
         let connection = subscription.connection
         // Positions are written between the messages for those who carry a cursor.
         return generation == subscription.generation && (first == 0 || first > subscription.startAfter)
-            && subscription.backlog == nil && connection.cursor == nil && !connection.isClosed
+            && subscription.backlog == nil && connection.extras?.cursor == nil && !connection.isClosed
     }
 
     /// Of one message's encoded form.

@@ -7,20 +7,20 @@ internal import Synchronization
 /// Every series is made at once, so that one that stays at zero can be seen to. Labels come from fixed sets: nothing that
 /// a client or a service writes becomes one.
 package final class GatewayMetrics: Sendable {
-    private let connections: [WireProtocolID: Meter]
-    private let opened: [WireProtocolID: Counter]
-    private let subscriptions: [WireProtocolID: Meter]
+    private let connections: SeriesByCase<WireProtocolID, Meter>
+    private let opened: SeriesByCase<WireProtocolID, Counter>
+    private let subscriptions: SeriesByCase<WireProtocolID, Meter>
     private let framesReceived = Counter(label: "apus_gateway_frames_received_total")
     private let bytesReceived = Counter(label: "apus_gateway_received_bytes_total")
     private let bytesSent = Counter(label: "apus_gateway_sent_bytes_total")
     private let malformedFrames = Counter(label: "apus_gateway_malformed_frames_total")
     private let unheardMessages = Counter(label: "apus_gateway_unheard_messages_total")
-    private let commands: [CommandKind: Counter]
-    private let messages: [SentKind: Counter]
+    private let commands: SeriesByCase<CommandKind, Counter>
+    private let messages: SeriesByCase<SentKind, Counter>
     private let deliveries = Counter(label: "apus_gateway_deliveries_total")
-    private let drops: [Namespace.SlowPolicy: Counter]
+    private let drops: SeriesByCase<Namespace.SlowPolicy, Counter>
     private let recoveries: [SubscribeResult.Recovery: Counter]
-    private let limits: [GatewayLimit: Counter]
+    private let limits: SeriesByCase<GatewayLimit, Counter>
     private let inboxOverflows = Counter(label: "apus_gateway_inbox_overflows_total")
     private let loopLag = Timer(label: "apus_gateway_event_loop_lag_seconds")
     private let deliveryTime = Timer(label: "apus_gateway_delivery_seconds")
@@ -54,21 +54,21 @@ package final class GatewayMetrics: Sendable {
     }
 
     /// One series for each case.
-    private static func series<Case: CaseIterable & Hashable & RawRepresentable<String>, Series>(
+    private static func series<Case: CaseIterable & RawRepresentable<String>, Series>(
         _: Case.Type, _ label: String, _ make: ([(String, String)]) -> Series
-    ) -> [Case: Series] {
-        Dictionary(uniqueKeysWithValues: Case.allCases.map { ($0, make([(label, $0.rawValue)])) })
+    ) -> SeriesByCase<Case, Series> {
+        SeriesByCase { make([(label, $0.rawValue)]) }
     }
 
     // MARK: Connections
 
     func opened(_ protocolID: WireProtocolID) {
-        connections[protocolID]?.increment()
-        opened[protocolID]?.increment()
+        connections[protocolID].increment()
+        opened[protocolID].increment()
     }
-    func closed(_ protocolID: WireProtocolID) { connections[protocolID]?.decrement() }
-    func subscribed(_ protocolID: WireProtocolID) { subscriptions[protocolID]?.increment() }
-    func unsubscribed(_ protocolID: WireProtocolID) { subscriptions[protocolID]?.decrement() }
+    func closed(_ protocolID: WireProtocolID) { connections[protocolID].decrement() }
+    func subscribed(_ protocolID: WireProtocolID) { subscriptions[protocolID].increment() }
+    func unsubscribed(_ protocolID: WireProtocolID) { subscriptions[protocolID].decrement() }
     func recovered(_ outcome: SubscribeResult.Recovery) { recoveries[outcome]?.increment() }
 
     /// The server closed a connection.
@@ -83,10 +83,10 @@ package final class GatewayMetrics: Sendable {
     func malformedFrame() { malformedFrames.increment() }
     /// A client sent a message that wants no answer, and that nobody here takes.
     func unheardMessage() { unheardMessages.increment() }
-    func received(_ kind: CommandKind) { commands[kind]?.increment() }
+    func received(_ kind: CommandKind) { commands[kind].increment() }
 
     /// A client ran into a limit.
-    package func limited(_ limit: GatewayLimit) { limits[limit]?.increment() }
+    package func limited(_ limit: GatewayLimit) { limits[limit].increment() }
 
     /// The hub gave a shard more than fits into its inbox.
     func overflowed() { inboxOverflows.increment() }
@@ -116,12 +116,12 @@ package final class GatewayMetrics: Sendable {
     /// Messages were queued for clients; `bytes` is what all of them come to, before framing and compression.
     func sent(_ kind: SentKind, count: Int = 1, bytes: Int) {
         guard count > 0 else { return }
-        messages[kind]?.increment(by: Int64(count))
+        messages[kind].increment(by: Int64(count))
         bytesSent.increment(by: Int64(bytes))
         if kind == .publication { deliveries.increment(by: Int64(count)) }
     }
 
-    func dropped(_ policy: Namespace.SlowPolicy) { drops[policy]?.increment() }
+    func dropped(_ policy: Namespace.SlowPolicy) { drops[policy].increment() }
 
     /// How long the oldest message of a batch took from its arrival at the gateway to the write.
     func delivered(nanoseconds: Int64) { deliveryTime.recordNanoseconds(max(0, nanoseconds)) }

@@ -16,8 +16,8 @@ extension Shard {
         case .limited(let limit): environment.metrics.limited(limit)
         case .close(let disconnect): close(connection, disconnect)
         case .authenticated: count(connection)
-        case .expire(let time): schedule(.expiry(connection.id), at: time)
-        case .look(let channel, let time): schedule(.subscription(connection.id, channel), at: time)
+        case .expire(let time): endsAt(time, connection)
+        case .look(let channel, let time): look(at: channel, time, connection)
         case .renew(let channel): renew(connection, channel)
         case .join(let channel, let position, let asksHook, let data):
             join(connection, channel, position, asksHook: asksHook, data: data)
@@ -51,7 +51,7 @@ extension Shard {
             // One answer may go beyond the bound, since it may be as large as a history.
             guard hasRoom(connection) else { return perform(connection.session.close(.slow), connection) }
             if frame.count > environment.rules.limits.outboundBytes / 2 {
-                connection.allowance = max(connection.allowance, frame.count)
+                connection.change { $0.allowance = max($0.allowance, frame.count) }
             }
             environment.metrics.sent(message.kind, bytes: frame.count)
             connection.transport.write(frame)
@@ -77,17 +77,11 @@ extension Shard {
 
     private func count(_ connection: Connection) {
         environment.logger.debug("a client has connected", metadata: connection.logMetadata)
-        guard let user = connection.session.identity.user, connection.countedUser == nil else { return }
+        guard let user = connection.session.identity.user, !connection.isCounted else { return }
         guard environment.users.connect(user) else {
             return perform(connection.session.close(.connectionLimit), connection)
         }
-        connection.countedUser = user
-    }
-
-    private func schedule(_ deadline: Deadline, at time: Timestamp) {
-        // A token may end at any time that a number can say; beyond ten years it need not be remembered.
-        let remaining = min(max(.zero, environment.clock.time().duration(to: time)), .seconds(315_360_000))
-        deadlines.schedule(deadline, at: environment.clock.moment().advanced(by: remaining))
+        connection.isCounted = true
     }
 
     // MARK: What waits for the bus
@@ -101,9 +95,11 @@ extension Shard {
     ) -> UInt64 {
         let number = makeNumber()
         let id = connection.id
-        connection.tasks[number] = Task {
-            let value = await work()
-            self.finished(number, id, value, finish)
+        connection.change { extras in
+            extras.tasks[number] = Task {
+                let value = await work()
+                self.finished(number, id, value, finish)
+            }
         }
         return number
     }
@@ -113,7 +109,7 @@ extension Shard {
         _ finish: @Sendable (isolated Shard, Connection, Value) -> Void
     ) {
         guard let connection = connections[id] else { return }
-        connection.tasks[number] = nil
+        connection.change { $0.tasks[number] = nil }
         finish(self, connection, value)
         flushDirty()
     }
@@ -145,7 +141,7 @@ extension Shard {
     ) {
         // One after the other on each channel, so that a client's messages keep their order; a service that is slow to
         // decide about one channel does not delay what goes to others.
-        let previous = connection.publishing[channel]?.last
+        let previous = connection.extras?.publishing[channel]?.last
         let publisher = connection.session.info
         let trace = connection.trace
         let number = answer(connection, reference) { backend, caller throws(ClientFailure) in
@@ -159,11 +155,15 @@ extension Shard {
             }
             return .published(reference, reply: grant.reply)
         } finish: { connection in
-            connection.publishing[channel]?.count -= 1
-            if connection.publishing[channel]?.count == 0 { connection.publishing[channel] = nil }
+            connection.change { extras in
+                extras.publishing[channel]?.count -= 1
+                if extras.publishing[channel]?.count == 0 { extras.publishing[channel] = nil }
+            }
         }
-        guard let task = connection.tasks[number] else { return }
-        connection.publishing[channel] = (task, (connection.publishing[channel]?.count ?? 0) + 1)
+        connection.change { extras in
+            guard let task = extras.tasks[number] else { return }
+            extras.publishing[channel] = (task, (extras.publishing[channel]?.count ?? 0) + 1)
+        }
     }
 
     private func history(
@@ -188,5 +188,5 @@ extension Shard {
 
 extension Session {
     /// Who a request made for this connection comes from.
-    var caller: Caller { Caller(user: identity.user, roles: identity.roles, client: client) }
+    var caller: Caller { Caller(user: identity.user, roles: identity.roles, client: client.description) }
 }

@@ -6,7 +6,7 @@ extension Shard {
     /// Gives messages of one channel, in order, to its subscribers. They are encoded once for each group, whose members
     /// share the same bytes; those who can take all of them get them as one piece.
     func fanOut(_ messages: [ChannelMessage], _ channel: ShardChannel) {
-        for subscription in channel.joining { for message in messages { subscription.hold(message) } }
+        for subscription in channel.joining { for message in messages { subscription.join?.hold(message) } }
         for group in channel.groups {
             let burst = Burst(messages, for: group)
             var count = 0
@@ -108,7 +108,7 @@ extension Shard {
     /// Gives a client that reads again what waited for it, as much as it can take, after telling it how much was left out.
     func releaseBacklogs(_ connection: Connection) {
         let limit = environment.rules.limits.outboundBytes
-        for subscription in connection.subscriptions.values {
+        for subscription in connection.subscriptions.elements {
             guard let group = subscription.group else { continue }
             while subscription.backlog != nil, !connection.isClosed {
                 if limit > 0, connection.transport.outstandingBytes > limit / 2 { return }

@@ -8,6 +8,7 @@ extension Shard {
     /// Does it for those connections of this shard that it is for.
     /// - Returns: how many they are.
     package func obey(_ order: ControlOrder, for selection: ConnectionSelection) -> Int {
+        let selection = ConnectionMatcher(selection)
         let concerned = connections.values.filter { connection in
             let session = connection.session
             return !connection.isClosed && session.isAuthenticated

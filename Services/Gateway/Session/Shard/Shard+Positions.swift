@@ -6,20 +6,22 @@ extension Shard {
     /// Everything that the address asked for is there: the client is told where it begins, and what it missed.
     func opened(_ connection: Connection, _ channels: [OpenedChannel]) {
         connection.transport.start()
-        guard var start = connection.cursor else { return }
+        guard var start = connection.extras?.cursor else { return }
         for channel in channels {
             start[channel.label] = channel.result.position
             // What was recovered follows as messages; the cursor begins where they do.
             guard let first = channel.result.publications.first?.offset else { continue }
             start[channel.label]?.offset = first - 1
         }
-        connection.lostChannels = channels.filter { $0.result.recovery == .failed }.map(\.label)
-        connection.cursor = start
+        connection.change { extras in
+            extras.lostChannels = channels.filter { $0.result.recovery == .failed }.map(\.label)
+            extras.cursor = start
+        }
         if connection.protocolID == .serverSentEvents {
             connection.transport.write(ServerSentEvents.idLine(start))
             connection.transport.write(
                 ServerSentEvents.connected(
-                    client: connection.session.client, channels: channels.map { ($0.label, $0.result) }))
+                    client: connection.session.client.description, channels: channels.map { ($0.label, $0.result) }))
         }
         let isWhole = replay(channels, to: connection)
         markDirty(connection)
@@ -38,7 +40,7 @@ extension Shard {
                 connection.transport.write(
                     connection.protocolID.encodeBroadcast(publication, label: channel.label))
             }
-            connection.cursor?[channel.label] = channel.result.position
+            connection.extras?.cursor?[channel.label] = channel.result.position
         }
         return true
     }
@@ -46,9 +48,9 @@ extension Shard {
     /// A message of the channel is about to be written.
     /// - Parameter sequence: 0 on a channel without history, which has no position.
     func moveCursor(of connection: Connection, _ label: String, to sequence: UInt64) {
-        guard connection.cursor != nil else { return }
-        if sequence != 0 { connection.cursor?[label]?.offset = sequence }
-        guard connection.protocolID == .serverSentEvents, let cursor = connection.cursor, !cursor.positions.isEmpty
+        guard let extras = connection.extras, extras.cursor != nil else { return }
+        if sequence != 0 { extras.cursor?[label]?.offset = sequence }
+        guard connection.protocolID == .serverSentEvents, let cursor = extras.cursor, !cursor.positions.isEmpty
         else { return }
         connection.transport.write(ServerSentEvents.idLine(cursor))
     }
@@ -66,7 +68,8 @@ extension Shard {
     /// Where the poll is now; nil when it has gone.
     package func progress(of id: ConnectionID) -> PollProgress? {
         guard let connection = connections[id] else { return nil }
-        return PollProgress(position: connection.cursor ?? ChannelCursor(), lost: connection.lostChannels)
+        return PollProgress(
+            position: connection.extras?.cursor ?? ChannelCursor(), lost: connection.extras?.lostChannels ?? [])
     }
 
     /// Ends a poll that is about to be answered.

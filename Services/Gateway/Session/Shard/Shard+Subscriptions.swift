@@ -16,17 +16,19 @@ extension Shard {
     func join(
         _ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, asksHook: Bool, data: [UInt8]?
     ) {
-        guard let namespace = environment.rules.policy.namespaces[name.namespace] else { return }
-        let channel = channels[name] ?? ShardChannel(name: name, namespace: namespace)
-        channels[name] = channel
+        guard let channel = channel(name) else { return }
         let subscription = Subscription(
-            connection: connection, channel: channel, joinID: makeNumber(), isKnownToHook: asksHook)
-        channel.joining.append(subscription)
-        connection.subscriptions[name] = subscription
+            connection: connection, channel: channel, joinID: UInt32(truncatingIfNeeded: makeNumber()),
+            isKnownToHook: asksHook)
+        connection.subscriptions.insert(subscription)
         environment.metrics.subscribed(connection.protocolID)
+        if !asksHook, joinAtOnce(connection, subscription, position) { return }
+        channel.beginJoin(subscription)
         let joinID = subscription.joinID
+        let name = channel.name
         let hub = environment.hub
         let backend = environment.backend
+        let client = connection.session.client
         let caller = connection.session.caller
         let trace = connection.trace
         let shard = self
@@ -47,7 +49,7 @@ extension Shard {
             }
             do {
                 var (result, generation) = try await Shard.beginning(
-                    hub, hubChannel, position, start: start, client: caller.client)
+                    hub, hubChannel, position, start: start, client: client)
                 result.data = grant.data
                 return .joined(result, grant, generation: generation)
             } catch {
@@ -58,57 +60,113 @@ extension Shard {
         }
     }
 
+    private func channel(_ name: ChannelName) -> ShardChannel? {
+        if let channel = channels[name] { return channel }
+        guard let namespace = environment.rules.policy.namespaces[name.namespace] else { return nil }
+        let channel = ShardChannel(name: name, namespace: NamespaceTraits(namespace))
+        channels[name] = channel
+        return channel
+    }
+
+    /// Joins without waiting for anybody, where the hub follows the channel and what the client missed is in memory.
+    ///
+    /// Nothing is between the position and what comes: the hub gives both under the channel's lock. What this shard's inbox
+    /// holds from before is part of what the position covers, by its sequence, or of another life of the channel.
+    /// - Returns: false if the join must go the long way.
+    private func joinAtOnce(
+        _ connection: Connection, _ subscription: Subscription, _ position: StreamPosition?
+    ) -> Bool {
+        let name = subscription.channel.name
+        guard let (hubChannel, start) = environment.hub.attachAtOnce(name, self) else { return false }
+        var result = SubscribeResult()
+        var generation = start.generation
+        if hubChannel.history != nil {
+            result.position = start.position
+            if let position {
+                guard
+                    let recovery = environment.hub.recoverAtOnce(
+                        hubChannel, from: Shard.position(position, start.position))
+                else { return false }
+                result = Shard.result(recovery, client: connection.session.client)
+                generation = recovery.generation
+            }
+        }
+        begin(connection, subscription, result, generation, expiresIn: nil)
+        // With others that belong to the same connect, its answer may still wait for one of them.
+        if subscription.group == nil, connection.subscriptions[name] === subscription {
+            subscription.channel.beginJoin(subscription)
+        }
+        return true
+    }
+
+    /// As in Centrifuge's protocol, a position without an epoch is one of the present life.
+    private static func position(_ position: StreamPosition, _ present: StreamPosition) -> StreamPosition {
+        StreamPosition(epoch: position.epoch.isEmpty ? present.epoch : position.epoch, offset: position.offset)
+    }
+
+    private static func result(_ recovery: Recovery, client: RandomID) -> SubscribeResult {
+        let missed = recovery.messages.filter { $0.excludedClient != client }
+        return SubscribeResult(
+            position: recovery.position, recovery: recovery.outcome, publications: missed.map(\.publication))
+    }
+
     /// Where the subscription begins, in which of the channel's lives, and what the client missed before it.
     private static func beginning(
         _ hub: Hub, _ channel: HubChannel, _ position: StreamPosition?,
-        start: (position: StreamPosition, generation: UInt32), client: String?
+        start: HubChannel.Beginning, client: RandomID
     ) async throws -> (SubscribeResult, generation: UInt32) {
         guard channel.history != nil else { return (SubscribeResult(), start.generation) }
         guard let position else { return (SubscribeResult(position: start.position), start.generation) }
-        // As in Centrifuge's protocol, a position without an epoch is one of the present life.
-        let epoch = position.epoch.isEmpty ? start.position.epoch : position.epoch
-        let recovery = try await hub.recover(channel, from: StreamPosition(epoch: epoch, offset: position.offset))
-        let missed = recovery.messages.filter { $0.excludedClient == nil || $0.excludedClient != client }
-        let result = SubscribeResult(
-            position: recovery.position, recovery: recovery.outcome, publications: missed.map(\.publication))
-        return (result, recovery.generation)
+        let recovery = try await hub.recover(channel, from: Shard.position(position, start.position))
+        return (Shard.result(recovery, client: client), recovery.generation)
     }
 
-    private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt64, _ outcome: JoinOutcome) {
+    private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt32, _ outcome: JoinOutcome) {
         defer { detachIfUnused(name) }
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
-        let time = environment.clock.time()
         var outcome = outcome
         // The channel outran the join: joining again begins where the channel is then.
-        if case .joined(let result, _, _) = outcome, !subscription.isWhole(from: result.position?.offset ?? .max) {
+        if case .joined(let result, _, _) = outcome, let join = subscription.join,
+            !join.isWhole(from: result.position?.offset ?? .max)
+        {
             outcome = .refused(.unavailable("the channel was interrupted; subscribe again"))
         }
         switch outcome {
         case .joined(let result, let grant, let generation):
-            environment.metrics.recovered(result.recovery)
-            subscription.startAfter = result.position?.offset ?? 0
-            subscription.generation = generation
-            perform(
-                connection.session.subscribed(name, result, expiresIn: grant.expiresIn, time: time), connection)
+            begin(connection, subscription, result, generation, expiresIn: grant.expiresIn)
         case .refused(let failure):
             // A service that said no knows; one that did not answer in time may have said yes.
             if !failure.isTemporary { subscription.isKnownToHook = false }
-            perform(connection.session.subscriptionFailed(name, failure, time: time), connection)
+            perform(
+                connection.session.subscriptionFailed(name, failure, time: environment.clock.time()), connection)
         }
+    }
+
+    private func begin(
+        _ connection: Connection, _ subscription: Subscription, _ result: SubscribeResult, _ generation: UInt32,
+        expiresIn: Duration?
+    ) {
+        environment.metrics.recovered(result.recovery)
+        subscription.startAfter = result.position?.offset ?? 0
+        subscription.generation = generation
+        perform(
+            connection.session.subscribed(
+                subscription.channel.name, result, expiresIn: expiresIn, time: environment.clock.time()), connection)
     }
 
     /// The client has its answer: what was held and is new to it follows, and then messages as they come.
     func follow(_ connection: Connection, _ name: ChannelName) {
-        guard let subscription = connection.subscriptions[name], let label = connection.session.label(of: name),
-            let held = subscription.release()
+        guard let subscription = connection.subscriptions[name], subscription.group == nil,
+            let label = connection.session.label(of: name)
         else { return }
+        let join = subscription.join
         let namespace = subscription.channel.namespace
         let wantsPresence = namespace.presence && connection.session.wantsPresence(name)
         subscription.isToldChanges =
             wantsPresence || (namespace.joinLeave && connection.session.wantsJoinLeave(name))
         subscription.channel.follow(subscription, label: label)
-        for message in held {
+        for message in join?.held ?? [] {
             let frame = SharedFrame([connection.protocolID.encodeBroadcast(message.publication, label: label)])
             if deliver(message, frame, to: subscription) {
                 environment.metrics.sent(.publication, bytes: frame.count)
@@ -121,7 +179,7 @@ extension Shard {
         if wantsPresence {
             send(.members(channel: label, environment.presence.members(of: name)), to: connection)
         }
-        if subscription.interruptedBy != 0 { interrupt(subscription, subscription.interruptedBy) }
+        if let join, join.interruptedBy != 0 { interrupt(subscription, join.interruptedBy) }
     }
 
     /// Asks the hook again whether the client may stay on the channel.
@@ -153,16 +211,17 @@ extension Shard {
         let connection = subscription.connection
         let channel = subscription.channel
         guard connection.subscriptions[channel.name] === subscription else { return }
-        connection.subscriptions[channel.name] = nil
+        connection.subscriptions.remove(channel.name)
+        let followed = subscription.group != nil
         channel.remove(subscription)
         environment.metrics.unsubscribed(connection.protocolID)
         connection.lastCommandAt = environment.clock.moment()
         if subscription.isKnownToHook {
             environment.backend.tellLeft(channel.name, connection.session.caller, reason: reason)
         }
-        if subscription.held == nil, connection.isPresent, channel.namespace.presence || channel.namespace.joinLeave {
+        if followed, connection.isPresent, channel.namespace.presence || channel.namespace.joinLeave {
             environment.presence.leave(
-                channel.name, client: connection.session.client, lingers: lingers || subscription.lingers)
+                channel.name, client: connection.session.client.description, lingers: lingers || subscription.lingers)
         }
         if channel.isEmpty {
             channels[channel.name] = nil
@@ -179,7 +238,7 @@ extension Shard {
     func interrupt(_ name: ChannelName, _ generation: UInt32) {
         guard let channel = channels[name] else { return }
         // Whether these are of an earlier life shows when their join is done.
-        for subscription in channel.joining { subscription.interruptedBy = generation }
+        for subscription in channel.joining { subscription.join?.interruptedBy = generation }
         for subscription in channel.groups.flatMap(\.members) { interrupt(subscription, generation) }
     }
 
@@ -190,7 +249,7 @@ extension Shard {
     /// Messages of the channel came faster than this shard takes them, and some were dropped: the log has them.
     func outran(_ name: ChannelName) {
         guard let channel = channels[name] else { return }
-        for subscription in channel.joining { subscription.isOutrun = true }
+        for subscription in channel.joining { subscription.join?.isOutrun = true }
         for subscription in channel.groups.flatMap(\.members) { beginAnew(subscription) }
     }
 

@@ -16,7 +16,7 @@ package actor Shard: ChannelReceiver {
     let environment: ShardEnvironment
     var connections: [ConnectionID: Connection] = [:]
     var channels: [ChannelName: ShardChannel] = [:]
-    var deadlines: TimingWheel<Deadline>
+    var deadlines: TimingWheel<ConnectionID>
     private var dirty: [Connection] = []
     private var nextNumber: UInt64 = 0
     private var isDraining = false
@@ -24,15 +24,6 @@ package actor Shard: ChannelReceiver {
     private nonisolated let inbox: Mutex<ShardInbox>
     /// Makes the executor call ``drainInbox()`` soon.
     private nonisolated let wake: @Sendable (Shard) -> Void
-
-    enum Deadline: Sendable {
-        /// The connection must have authenticated.
-        case authenticate(ConnectionID)
-        case beat(ConnectionID)
-        case expiry(ConnectionID)
-        /// A subscription must be renewed, or have been.
-        case subscription(ConnectionID, ChannelName)
-    }
 
     /// - Parameters:
     ///   - executor: of an event loop that outlives the shard.
@@ -119,6 +110,13 @@ package actor Shard: ChannelReceiver {
         dirty.removeAll(keepingCapacity: true)
     }
 
+    /// Frees what a crowd that has gone had needed.
+    func giveBack() {
+        connections.giveBackRoom()
+        channels.giveBackRoom()
+        if dirty.isEmpty, dirty.capacity > connections.count { dirty = [] }
+    }
+
     // MARK: Connections
 
     /// A client has connected.
@@ -130,14 +128,17 @@ package actor Shard: ChannelReceiver {
         let now = environment.clock.moment()
         let session = Session(
             client: environment.makeClientID(), sessionID: environment.makeClientID(), manner: manner,
-            rules: environment.rules, now: now)
+            rules: environment.rules)
         let connection = Connection(
-            id: id, protocolID: protocolID, codec: codec, session: session, transport: transport, now: now)
-        connection.trace = trace
+            id: id, protocolID: protocolID, codec: codec, session: session, transport: transport,
+            deadlines: ConnectionDeadlines(
+                beat: DueSecond(now.advanced(by: firstBeat())),
+                end: DueSecond(now.advanced(by: environment.rules.limits.connectTimeout))),
+            now: now)
+        if let trace { connection.change { $0.trace = trace } }
         connections[id] = connection
         environment.metrics.opened(protocolID)
-        deadlines.schedule(.authenticate(id), at: now.advanced(by: environment.rules.limits.connectTimeout))
-        deadlines.schedule(.beat(id), at: now.advanced(by: firstBeat()))
+        schedule(connection)
         if isDraining { perform([.close(.shutdown)], connection) }
         return id
     }
@@ -145,7 +146,7 @@ package actor Shard: ChannelReceiver {
     /// The client opened an address that says everything it wants.
     package func openAddress(_ id: ConnectionID, token: String?, channels: [SubscribeCommand], cursor: ChannelCursor?) {
         guard let connection = connections[id] else { return }
-        connection.cursor = cursor
+        if let cursor { connection.change { $0.cursor = cursor } }
         perform(
             connection.session.open(token: token, channels: channels, time: environment.clock.time()), connection)
         flushDirty()
@@ -177,7 +178,9 @@ package actor Shard: ChannelReceiver {
                     continue
                 }
             }
-            if case .connect(let connect, _) = command, let trace = connect.trace { connection.trace = trace }
+            if case .connect(let connect, _) = command, let trace = connect.trace {
+                connection.change { $0.trace = trace }
+            }
             if case .send = command { environment.metrics.unheardMessage() }
             perform(connection.session.receive(command, time: time, now: now), connection)
         }
@@ -190,7 +193,7 @@ package actor Shard: ChannelReceiver {
     /// The transport can take more.
     package func becameWritable(_ id: ConnectionID) {
         guard let connection = connections[id], !connection.isClosed else { return }
-        connection.allowance = 0
+        if connection.allowance > 0 { connection.change { $0.allowance = 0 } }
         releaseBacklogs(connection)
         flushDirty()
     }
@@ -207,8 +210,8 @@ package actor Shard: ChannelReceiver {
     package func closed(_ id: ConnectionID) {
         guard let connection = connections.removeValue(forKey: id) else { return }
         connection.isClosed = true
-        for task in connection.tasks.values { task.cancel() }
-        connection.tasks = [:]
+        for task in connection.extras?.tasks.values.map({ $0 }) ?? [] { task.cancel() }
+        connection.extras?.tasks = [:]
         release(connection, lingers: true)
         if let user = connection.countedUser { environment.users.disconnect(user) }
         environment.metrics.closed(connection.protocolID)
@@ -217,7 +220,7 @@ package actor Shard: ChannelReceiver {
 
     /// Ends all subscriptions of a connection that ends.
     func release(_ connection: Connection, lingers: Bool) {
-        for subscription in Array(connection.subscriptions.values) {
+        for subscription in connection.subscriptions.elements {
             leave(subscription, .disconnect, lingers: lingers)
         }
     }
@@ -242,68 +245,5 @@ package actor Shard: ChannelReceiver {
         }
         flushDirty()
         return drain?.isDone ?? true
-    }
-
-    // MARK: Deadlines
-
-    /// Called about once a second.
-    package func tick() {
-        let now = environment.clock.moment()
-        environment.users.sweep(now: now)
-        for deadline in deadlines.advance(to: now) {
-            switch deadline {
-            case .authenticate(let id):
-                guard let connection = connections[id], !connection.session.isAuthenticated else { continue }
-                perform(connection.session.close(.stale), connection)
-            case .beat(let id): if let connection = connections[id] { beat(connection, now) }
-            case .expiry(let id):
-                guard let connection = connections[id] else { continue }
-                perform(connection.session.deadlineReached(time: environment.clock.time()), connection)
-            case .subscription(let id, let channel):
-                guard let connection = connections[id] else { continue }
-                perform(
-                    connection.session.subscriptionDeadlineReached(channel, time: environment.clock.time()),
-                    connection)
-            }
-        }
-        flushDirty()
-    }
-
-    /// Somewhere within the interval, so that those who came in the same second are not pinged in the same second ever
-    /// after.
-    private func firstBeat() -> Duration {
-        var random = EnvironmentGenerator(source: environment.random)
-        let milliseconds = Int64(environment.rules.pingInterval / .milliseconds(1))
-        return .milliseconds(Int64.random(in: 1...max(1, milliseconds), using: &random))
-    }
-
-    private func beat(_ connection: Connection, _ now: Moment) {
-        guard !connection.isClosed else { return }
-        if let idle = environment.rules.limits.idleTimeout, connection.subscriptions.isEmpty,
-            connection.lastCommandAt.advanced(by: idle) <= now
-        {
-            return perform(connection.session.close(.idle), connection)
-        }
-        // Nothing comes from the client of an event stream or a poll; the socket tells when it is gone.
-        if connection.protocolID != .serverSentEvents, connection.protocolID != .longPolling {
-            guard connection.isHeard else {
-                return perform(connection.session.close(.noPong), connection)
-            }
-            connection.isHeard = false
-        }
-        if connection.session.isOpen {
-            if let ping = connection.codec.encode(.ping) {
-                environment.metrics.sent(.ping, bytes: ping.count)
-                connection.transport.write(ping)
-                markDirty(connection)
-            } else {
-                environment.metrics.sent(.ping, bytes: 0)
-                connection.transport.ping()
-            }
-        } else {
-            // It was not pinged, so it owes no answer.
-            connection.isHeard = true
-        }
-        deadlines.schedule(.beat(connection.id), at: now.advanced(by: environment.rules.pingInterval))
     }
 }

@@ -3,21 +3,28 @@ internal import GatewayWire
 
 /// A channel as one shard sees it: who is on it, in groups that get the same bytes.
 final class ShardChannel {
+    /// The copy of the name that all who are on the channel keep.
     let name: ChannelName
-    let namespace: Namespace
-    private(set) var groups: [SubscriberGroup] = []
+    let namespace: NamespaceTraits
+    private(set) var groups = GroupList()
     /// Those whose join is under way.
-    var joining: [Subscription] = []
+    private(set) var joining: [Subscription] = []
 
-    init(name: ChannelName, namespace: Namespace) {
+    init(name: ChannelName, namespace: NamespaceTraits) {
         self.name = name
         self.namespace = namespace
     }
 
     var isEmpty: Bool { joining.isEmpty && groups.isEmpty }
 
+    /// The subscription's join takes a while: what comes meanwhile is held for it.
+    func beginJoin(_ subscription: Subscription) {
+        subscription.beginJoin(at: joining.count)
+        joining.append(subscription)
+    }
+
     func follow(_ subscription: Subscription, label: String) {
-        joining.removeAll { $0 === subscription }
+        if subscription.join != nil { endJoin(subscription) }
         let protocolID = subscription.connection.protocolID
         let group: SubscriberGroup
         if let existing = groups.first(where: { $0.protocolID == protocolID && $0.label == label }) {
@@ -30,20 +37,36 @@ final class ShardChannel {
     }
 
     func remove(_ subscription: Subscription) {
-        guard let group = subscription.group else {
-            joining.removeAll { $0 === subscription }
-            return
-        }
+        if subscription.join != nil { endJoin(subscription) }
+        guard let group = subscription.group else { return }
         group.remove(subscription)
-        if group.members.isEmpty { groups.removeAll { $0 === group } }
+        if group.members.isEmpty { groups.remove(group) }
+    }
+
+    private func endJoin(_ subscription: Subscription) {
+        ShardChannel.remove(subscription, from: &joining)
+        subscription.end()
+    }
+
+    /// The last one takes the place of the one that goes: leaving costs the same among many as among few. What a crowd
+    /// needed is given back.
+    fileprivate static func remove(_ subscription: Subscription, from list: inout [Subscription]) {
+        let last = list.removeLast()
+        if last !== subscription {
+            list[Int(subscription.index)] = last
+            last.index = subscription.index
+        }
+        list.giveBackRoom()
     }
 }
 
 /// The subscribers of a channel that speak the same protocol and call the channel by the same name.
 final class SubscriberGroup {
-    let protocolID: WireProtocolID
     let label: String
     private(set) var members: [Subscription] = []
+    /// The next group of the channel.
+    fileprivate var next: SubscriberGroup?
+    let protocolID: WireProtocolID
 
     init(protocolID: WireProtocolID, label: String) {
         self.protocolID = protocolID
@@ -51,19 +74,39 @@ final class SubscriberGroup {
     }
 
     func add(_ subscription: Subscription) {
-        subscription.index = members.count
-        subscription.group = self
+        subscription.enter(self, at: members.count)
+        if members.isEmpty { members.reserveCapacity(1) }
         members.append(subscription)
     }
 
-    /// The last one takes the place of the one that goes: leaving costs the same in a large group as in a small one.
     func remove(_ subscription: Subscription) {
-        let index = subscription.index
-        let last = members.removeLast()
-        if last !== subscription {
-            members[index] = last
-            last.index = index
+        ShardChannel.remove(subscription, from: &members)
+        subscription.end()
+    }
+}
+
+/// The groups of a channel: nearly always one, so that each knows the next and no list is kept.
+struct GroupList: Sequence, IteratorProtocol {
+    private var head: SubscriberGroup?
+
+    var isEmpty: Bool { head == nil }
+
+    mutating func next() -> SubscriberGroup? {
+        defer { head = head?.next }
+        return head
+    }
+
+    fileprivate mutating func append(_ group: SubscriberGroup) {
+        group.next = head
+        head = group
+    }
+
+    fileprivate mutating func remove(_ group: SubscriberGroup) {
+        if head === group {
+            head = group.next
+        } else {
+            first { $0.next === group }?.next = group.next
         }
-        subscription.group = nil
+        // It keeps its own next: somebody may be going through the list just now.
     }
 }

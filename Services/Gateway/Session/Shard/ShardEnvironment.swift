@@ -11,14 +11,14 @@ package struct ShardEnvironment: Sendable {
     package var users: UserRegistry
     package var metrics: GatewayMetrics
     package var clock: GatewayClock
-    package var makeClientID: @Sendable () -> String
+    package var makeClientID: @Sendable () -> RandomID
     /// Where randomness comes from; tests have their own.
     package var random: @Sendable () -> UInt64
     package var logger: Logger
 
     package init(
         rules: SessionRules, hub: Hub, backend: ChannelBackend, presence: PresenceService, users: UserRegistry,
-        metrics: GatewayMetrics, clock: GatewayClock, makeClientID: @escaping @Sendable () -> String,
+        metrics: GatewayMetrics, clock: GatewayClock, makeClientID: @escaping @Sendable () -> RandomID,
         random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }, logger: Logger
     ) {
         self.rules = rules
