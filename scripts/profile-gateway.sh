@@ -16,7 +16,7 @@ if [ -z "$gateway" ]; then
     scripts/build.sh release --product apus-gateway
     gateway=$(swift build -c release --show-bin-path)/apus-gateway
 fi
-cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$folder/load" Benchmarks/Load/*.c
+cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$folder/load" Benchmarks/Load/*.c -lssl -lcrypto
 cc -O2 -Wall -Wextra -shared -fPIC -o "$folder/sigsuspend.so" Benchmarks/Profile/sigsuspend.c
 exec python3 -B Benchmarks/Harness/profile.py --gateway "$gateway" --load "$folder/load" \
     --preloaded "$folder/sigsuspend.so" "$@"

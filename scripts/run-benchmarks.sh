@@ -38,7 +38,7 @@ if $micro; then
 fi
 
 if $processes; then
-    cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$folder/load" Benchmarks/Load/*.c
+    cc -O2 -D_GNU_SOURCE -Wall -Wextra -o "$folder/load" Benchmarks/Load/*.c -lssl -lcrypto
     full=()
     if [ "${BENCH-}" = full ]; then full=(--full); fi
     echo

@@ -17,7 +17,9 @@ class Load:
         Load.counter += 1
         arguments = ["--capacity", capacity]
         for name, value in dialect.items():
-            if value is not None:
+            if value is True:
+                arguments.append(f"--{name}")
+            elif value:
                 arguments += [f"--{name}", value]
         self.program = Program(
             [Load.path, *arguments],

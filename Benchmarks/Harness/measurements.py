@@ -29,7 +29,7 @@ def fan_out(context, subscribers, channels, window):
                 raise Broken(f"overloaded: {answer['lost']} deliveries are missing, {answer['closed']} connections were closed")
 
         for route in interleave(context, opened, prepare, round_of):
-            context.record(route.key, route.label, summary(route.samples))
+            context.record(route.key, route.label, route.figures())
 
 
 def fan_out_1000(context):
@@ -55,7 +55,7 @@ def latency(context):
         for route in interleave(
             context, opened, prepare, lambda route: route.fan_out(("pace", 20, max(context.seconds, 2)))
         ):
-            context.record(route.key, route.label, summary(route.samples))
+            context.record(route.key, route.label, route.figures())
 
 
 def connect(context):
@@ -86,7 +86,7 @@ def connect(context):
             time.sleep(0.5)
 
         for route in interleave(context, opened, prepare, round_of):
-            context.record(route.key, route.label, summary(route.samples))
+            context.record(route.key, route.label, route.figures())
 
 
 IDLE = 19_500  # a process may hold 20,000 descriptors here
@@ -191,7 +191,34 @@ def history(context):
         for route in interleave(
             context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
         ):
-            context.record(route.key, route.label, summary(route.samples))
+            context.record(route.key, route.label, route.figures())
+
+
+def tls(context):
+    """Fan-out to 1,000, connections and their memory with TLS and without."""
+    variants = [
+        (
+            f"apus, {key}",
+            f"Apus, {key} TLS",
+            Apus(context.folder, users=Apus.NOBODY, tls=tls),
+            lambda system: system.dialect(),
+        )
+        for key, tls in (("without", False), ("with", True))
+    ]
+    with routes(context, variants) as opened:
+
+        def prepare(route):
+            route.extra["pss"] = growth(route.system, route.load, 5_000)["pss"]
+            route.load.ask("close")
+            opening = route.timed(("open", 1_000, 1, 64))
+            route.extra["connect_cpu"] = opening["cpu"] / 1_000 * 1e6
+            trial = route.load.publish(256, 64)
+            route.messages = max(int(trial["deliveries"] / trial["seconds"] * context.seconds / 1_000), 256)
+
+        for route in interleave(
+            context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
+        ):
+            context.record(route.key, route.label, route.figures())
 
 
 def recovery(context):
@@ -249,7 +276,7 @@ def gateways(context):
         for route in interleave(
             context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
         ):
-            context.record(route.key, route.label, summary(route.samples))
+            context.record(route.key, route.label, route.figures())
 
 
 def unwanted(context):
@@ -312,6 +339,7 @@ ALL = [
     ("memory", "memory of idle connections", memory, True),
     ("history", "fan-out to 1,000 with history and without", history, True),
     ("recovery", "1,000 clients come back at once and recover 90 messages each", recovery, True),
+    ("tls", "fan-out to 1,000, connections and their memory, with TLS and without", tls, False),
     ("idle", f"{IDLE:,} idle connections, a ping every 25 s", idle, False),
     ("churn", f"{IDLE:,} connections come and go ten times", churn, False),
     ("gateways", "gateways on one NATS server, 8,000 subscribers in all", gateways, False),

@@ -15,6 +15,7 @@ COLUMNS = {
     "core": ("of a core", "{:.2%}", True),
     "other_core": ("NATS", "{:.2%}", False),
     "pings": ("pings/s", "{:,.0f}", False),
+    "connect_cpu": ("CPU µs to connect", "{:.0f}", True),
     "faults": ("faults", "{:.0f}", False),
     "seconds": ("seconds", "{:.3f}", False),
     "start": ("start MB", "{:.1f}", False),
@@ -33,6 +34,7 @@ MEGABYTES = {"start", "highest", "after_first", "after_tenth"}
 REFERENCE = {
     "channels-10000": "node-ws",
     "history": "apus, without",
+    "tls": "apus, without",
     "gateways": "apus, 1",
 }
 

@@ -13,6 +13,10 @@ class Route:
     def __init__(self, key, label, system, load):
         self.key, self.label, self.system, self.load = key, label, system, load
         self.samples = []
+        self.extra = {}  # figures that are not of rounds
+
+    def figures(self):
+        return summary(self.samples) | self.extra
 
     def timed(self, command):
         """Carries out a command of the load generator and says what it cost the server."""

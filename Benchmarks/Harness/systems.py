@@ -69,8 +69,9 @@ class Apus(System):
     def version(cls):
         return version_of([cls.gateway, "--version"], r"(\d\S*)")
 
-    def __init__(self, folder, gateways=1, users=ONE_USER, command=None):
+    def __init__(self, folder, gateways=1, users=ONE_USER, tls=False, command=None):
         super().__init__(folder)
+        self.tls = tls
         self.command = command or [self.gateway]
         self.gateways = gateways
         self.users = users
@@ -81,12 +82,20 @@ class Apus(System):
             ["nats-server", "-a", "127.0.0.1", "-p", self.nats_port, "-js", "-sd", self.folder / "streams"], LOAD_CORE
         )
         self.other.wait_for_port(self.nats_port)
+        certificate, key = (self.folder / name for name in ("certificate.pem", "key.pem"))
+        if self.tls:
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+                check=True, capture_output=True,
+            )  # fmt: skip
         configuration = self.folder / "apus.yaml"
         configuration.write_text(f"""
 gateway:
   token: {{ secret: {SECRET} }}
   anonymous: true
   loops: 1
+  {f"tls: {{ certificate: {certificate}, key: {key} }}" if self.tls else ""}
   limits: {{ connections_per_user: 0, user_messages_per_minute: 0, connection_messages_per_second: 0 }}
   namespaces:
     - {{ name: bench, subscribe: anyone, publish: nobody }}
@@ -126,6 +135,7 @@ gateway:
             "ping": "{}",
             "pong": "{}",
             "tokens": self.tokens,
+            "tls": self.tls,
             "publisher": "nats",
             "publisher-port": self.nats_port,
             "target": f"apus.channel.{namespace}.c{{channel}}",

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 extern uint16_t *ports; // of the peer, taken in turns
 extern size_t port_count;
@@ -21,11 +20,6 @@ enum { CONNECTIONS_OF_AN_ADDRESS = 1000 };
 static uint32_t opened;
 
 static char input[MESSAGE_HEADER + (1 << 18)], output[1 << 16];
-
-static void send_all(struct connection *connection, const char *bytes, size_t length) {
-    if (write(connection->descriptor, bytes, length) != (ssize_t)length)
-        fail("a connection takes no %zu bytes: %s", length, strerror(errno));
-}
 
 void connection_open(uint32_t index, uint32_t channel, uint64_t expected) {
     struct connection *connection = &connections[index];
@@ -50,7 +44,7 @@ void connection_close(uint32_t index) {
     struct connection *connection = &connections[index];
     if (connection->phase == PHASE_FREE) return;
     if (connection->phase == PHASE_READY) connection_count--;
-    close(connection->descriptor);
+    stream_close(connection);
     connection->phase = PHASE_FREE;
 }
 
@@ -62,10 +56,7 @@ static void become_ready(uint32_t index) {
 
 static void upgrade(uint32_t index) {
     struct connection *connection = &connections[index];
-    int error = 0;
-    socklen_t length = sizeof error;
-    getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) fail("connect: %s", strerror(error));
+    if (!stream_handshake(connection)) return;
     char path[4096];
     size_t path_length = dialect_expand(path, sizeof path, dialect.path, connection->channel, index);
     int request = snprintf(
@@ -73,10 +64,20 @@ static void upgrade(uint32_t index) {
         "GET %.*s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         (int)path_length, path);
+    connection->phase = PHASE_UPGRADING;
+    stream_write(connection, output, (size_t)request);
+}
+
+static void connected(uint32_t index) {
+    struct connection *connection = &connections[index];
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(connection->descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) fail("connect: %s", strerror(error));
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
     epoll_ctl(poller, EPOLL_CTL_MOD, connection->descriptor, &event);
-    connection->phase = PHASE_UPGRADING;
-    send_all(connection, output, (size_t)request);
+    connection->phase = PHASE_SECURING;
+    upgrade(index);
 }
 
 static void greet(uint32_t index) {
@@ -85,7 +86,7 @@ static void greet(uint32_t index) {
     if (dialect.greeting != NULL) {
         static char greeting[1 << 15];
         size_t length = dialect_expand(greeting, sizeof greeting, dialect.greeting, connection->channel, index);
-        send_all(connection, output, frame_write(output, 1, greeting, length));
+        stream_write(connection, output, frame_write(output, 1, greeting, length));
     }
     if (dialect.confirmation == NULL) become_ready(index);
 }
@@ -130,9 +131,9 @@ static bool is(const char *text, const char *bytes, uint64_t length) {
 // Answers what is no message; false if the payload is to be read.
 static bool answer(struct connection *connection, const struct frame *frame, const char *payload) {
     if (frame->opcode == 9) {
-        send_all(connection, output, frame_write(output, 10, payload, frame->payload));
+        stream_write(connection, output, frame_write(output, 10, payload, frame->payload));
     } else if (is(dialect.ping, payload, frame->payload)) {
-        send_all(connection, output, frame_write(output, 1, dialect.pong, strlen(dialect.pong)));
+        stream_write(connection, output, frame_write(output, 1, dialect.pong, strlen(dialect.pong)));
     } else {
         return frame->opcode == 10;
     }
@@ -185,9 +186,9 @@ static void end(uint32_t index) {
 static void read_input(uint32_t index) {
     struct connection *connection = &connections[index];
     memcpy(input, connection->keep, connection->kept);
-    ssize_t count = read(connection->descriptor, input + connection->kept, sizeof input - sizeof connection->keep);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (count <= 0) return end(index);
+    long count = stream_read(connection, input + connection->kept, sizeof input - sizeof connection->keep);
+    if (count < 0) return;
+    if (count == 0) return end(index);
     const char *bytes = input, *limit = input + connection->kept + count;
     connection->kept = 0;
     if (connection->phase == PHASE_UPGRADING) {
@@ -204,6 +205,7 @@ static void read_input(uint32_t index) {
 
 void connection_handle(uint32_t index, uint32_t events) {
     if (connections[index].phase == PHASE_FREE) return;
-    if (connections[index].phase == PHASE_CONNECTING) return upgrade(index);
+    if (connections[index].phase == PHASE_CONNECTING) return connected(index);
+    if (connections[index].phase == PHASE_SECURING) return upgrade(index);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_input(index);
 }

@@ -71,11 +71,12 @@ void dialect_read_tokens(const char *path);
 
 // MARK: Connections (connection.c)
 
-enum phase { PHASE_FREE, PHASE_CONNECTING, PHASE_UPGRADING, PHASE_GREETING, PHASE_READY };
+enum phase { PHASE_FREE, PHASE_CONNECTING, PHASE_SECURING, PHASE_UPGRADING, PHASE_GREETING, PHASE_READY };
 
 struct connection {
     int descriptor;
     uint32_t channel;
+    struct ssl_st *tls; // NULL without TLS
     uint64_t expected;  // number of the next message
     uint64_t remaining; // bytes of the present frame's payload that are still to come
     uint8_t phase;
@@ -93,6 +94,18 @@ extern uint32_t channel_count;
 void connection_open(uint32_t index, uint32_t channel, uint64_t expected);
 void connection_handle(uint32_t index, uint32_t events);
 void connection_close(uint32_t index);
+
+// MARK: Bytes to and from the peer, with TLS or without (stream.c)
+
+// For all connections from now on. No certificate is checked.
+void stream_use_tls(void);
+
+// False while the peer must say more.
+bool stream_handshake(struct connection *connection);
+void stream_write(struct connection *connection, const char *bytes, size_t length);
+// How many bytes came; -1 if none are there, 0 at the end.
+long stream_read(struct connection *connection, char *bytes, size_t capacity);
+void stream_close(struct connection *connection);
 
 // MARK: The publisher (publisher.c)
 

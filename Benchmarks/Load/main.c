@@ -8,6 +8,7 @@
 //   --tokens FILE             one a line
 //   --publisher nats|http|line --publisher-port P --target TEXT
 //   --capacity N              of connections
+//   --tls                     no certificate is checked
 //
 //   open COUNT CHANNELS CONCURRENCY [FIRST]   opens connections until COUNT are there; FIRST: the number that they expect
 //   publish MESSAGES WINDOW                   as fast as goes with so many messages in flight
@@ -66,12 +67,12 @@ static void carry_out(const char *line) {
 }
 
 int main(int argc, char **argv) {
-    enum { PORTS = 1, PATH, GREETING, CONFIRMATION, CONFIRMATIONS, PING, PONG, TOKENS, PUBLISHER, PUBLISHER_PORT, TARGET, CAPACITY };
+    enum { PORTS = 1, PATH, GREETING, CONFIRMATION, CONFIRMATIONS, PING, PONG, TOKENS, PUBLISHER, PUBLISHER_PORT, TARGET, CAPACITY, TLS };
     static const struct option options[] = {
         {"ports", 1, NULL, PORTS}, {"path", 1, NULL, PATH}, {"greeting", 1, NULL, GREETING},
         {"confirmation", 1, NULL, CONFIRMATION}, {"confirmations", 1, NULL, CONFIRMATIONS}, {"ping", 1, NULL, PING},
         {"pong", 1, NULL, PONG}, {"tokens", 1, NULL, TOKENS}, {"publisher", 1, NULL, PUBLISHER},
-        {"publisher-port", 1, NULL, PUBLISHER_PORT}, {"target", 1, NULL, TARGET}, {"capacity", 1, NULL, CAPACITY}, {0}};
+        {"publisher-port", 1, NULL, PUBLISHER_PORT}, {"target", 1, NULL, TARGET}, {"capacity", 1, NULL, CAPACITY}, {"tls", 0, NULL, TLS}, {0}};
     const char *publisher = NULL;
     int publisher_port = 0;
     connection_capacity = 19900;
@@ -90,6 +91,7 @@ int main(int argc, char **argv) {
         case PUBLISHER_PORT: publisher_port = atoi(optarg); break;
         case TARGET: dialect.target = optarg; break;
         case CAPACITY: connection_capacity = (uint32_t)atoi(optarg); break;
+        case TLS: stream_use_tls(); break;
         default: return 64;
         }
     }
