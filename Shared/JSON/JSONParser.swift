@@ -29,7 +29,7 @@ extension JSONValue {
         let contiguous = Array(bytes)
         // The scan bounds the depth before jansson and the copy below recurse over the text.
         try JSONScanner.validate(contiguous, maximumDepth: maximumDepth)
-        self = try JSONValue.load(contiguous)
+        self = try contiguous.withUnsafeBufferPointer { buffer throws(JSONError) in try JSONValue(loading: buffer) }
     }
 
     /// Parses the UTF-8 of `text`. See ``init(parsing:maximumDepth:)-(Collection<UInt8>,_)``.
@@ -37,19 +37,19 @@ extension JSONValue {
         try self.init(parsing: Array(text.utf8), maximumDepth: maximumDepth)
     }
 
-    private static func load(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+    /// - Parameter bytes: one JSON text that was checked, with its depth.
+    init(loading bytes: UnsafeBufferPointer<UInt8>) throws(JSONError) {
         var failure = json_error_t()
-        let root = bytes.withUnsafeBytes { raw in
-            json_loadb(
-                raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count,
-                Int(JSON_DECODE_ANY) | Int(JSON_ALLOW_NUL), &failure)
-        }
+        let raw = UnsafeRawBufferPointer(bytes)
+        let root = json_loadb(
+            raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count,
+            Int(JSON_DECODE_ANY) | Int(JSON_ALLOW_NUL), &failure)
         guard let root else {
             // Nothing of the input may reach a log, so jansson's own text, which quotes it, stays here.
             throw JSONError(message: "a number or string that cannot be represented", offset: Int(failure.position))
         }
         defer { apus_json_decref(root) }
-        return JSONValue(copying: root)
+        self = JSONValue(copying: root)
     }
 
     /// Copies a borrowed jansson value into a Swift one.

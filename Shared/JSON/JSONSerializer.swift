@@ -1,58 +1,31 @@
 extension JSONValue {
     /// The value as compact JSON text in UTF-8. Members keep their order; a number that JSON cannot hold becomes `null`.
     public func serialized() -> [UInt8] {
-        var output: [UInt8] = []
-        write(to: &output)
-        return output
+        var writer = JSONWriter()
+        writer.write(self)
+        return writer.finish()
     }
+}
 
-    /// Appends the value as compact JSON text to `output`.
-    public func write(to output: inout [UInt8]) {
-        switch self {
-        case .null: output.append(contentsOf: "null".utf8)
-        case .bool(let value): output.append(contentsOf: (value ? "true" : "false").utf8)
-        case .integer(let value): output.append(contentsOf: String(value).utf8)
-        case .double(let value): output.append(contentsOf: (value.isFinite ? "\(value)" : "null").utf8)
-        case .string(let value): JSONValue.write(string: value, to: &output)
+extension JSONWriter {
+    public mutating func write(_ value: JSONValue) {
+        switch value {
+        case .null: writeNull()
+        case .bool(let value): write(value)
+        case .integer(let value): write(value)
+        case .double(let value): if value.isFinite { write(text: Array("\(value)".utf8)) } else { writeNull() }
+        case .string(let value): write(value)
         case .array(let elements):
-            output.append(UInt8(ascii: "["))
-            for (index, element) in elements.enumerated() {
-                if index > 0 { output.append(UInt8(ascii: ",")) }
-                element.write(to: &output)
-            }
-            output.append(UInt8(ascii: "]"))
+            beginArray()
+            for element in elements { write(element) }
+            endArray()
         case .object(let members):
-            output.append(UInt8(ascii: "{"))
-            var isFirst = true
+            beginObject()
             for (key, member) in members {
-                if !isFirst { output.append(UInt8(ascii: ",")) }
-                isFirst = false
-                JSONValue.write(string: key, to: &output)
-                output.append(UInt8(ascii: ":"))
-                member.write(to: &output)
+                name(key)
+                write(member)
             }
-            output.append(UInt8(ascii: "}"))
+            endObject()
         }
-    }
-
-    /// Appends `string` in quotation marks, escaped, to `output`; what a codec uses that builds its frames by hand.
-    public static func write(string: String, to output: inout [UInt8]) {
-        output.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): output.append(contentsOf: #"\""#.utf8)
-            case UInt8(ascii: "\\"): output.append(contentsOf: #"\\"#.utf8)
-            case UInt8(ascii: "\n"): output.append(contentsOf: #"\n"#.utf8)
-            case UInt8(ascii: "\r"): output.append(contentsOf: #"\r"#.utf8)
-            case UInt8(ascii: "\t"): output.append(contentsOf: #"\t"#.utf8)
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                output.append(contentsOf: #"\u00"#.utf8)
-                output.append(digits[Int(byte >> 4)])
-                output.append(digits[Int(byte & 15)])
-            default: output.append(byte)
-            }
-        }
-        output.append(UInt8(ascii: "\""))
     }
 }

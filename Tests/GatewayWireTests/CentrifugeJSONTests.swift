@@ -88,7 +88,80 @@ import Testing
         Fixture(frame: #"{"id":12,"publish":7}"#, commands: [.malformed(reason: "publish is not an object", 12)]),
     ]
 
-    @Test("frames of clients are understood", arguments: fixtures)
+    /// What nobody means to send, and how it has always been read.
+    static let oddities: [Fixture] = [
+        Fixture(frame: #"{"\u0069d":1,"p\u0069ng":{}}"#, commands: [.ping(1)]),
+        Fixture(frame: #"{"id":1,"id":2,"ping":{}}"#, commands: [.ping(2)]),
+        Fixture(frame: #"{"id":1.0e0,"ping":null}"#, commands: [.ping(1)]),
+        Fixture(
+            frame: #"{"id":1,"subscribe":{"channel":"a","channel":"b","token":"t","token":null},"x":{}}"#,
+            commands: [.subscribe(SubscribeCommand(channel: "b"), 1)]),
+        Fixture(
+            frame: #"{"id":1,"subscribe":{"channel":"a","token":"t"},"presence":{},"subscribe":{"channel":"b"}}"#,
+            commands: [.subscribe(SubscribeCommand(channel: "b"), 1)]),
+        Fixture(
+            frame: #"{"id":1,"subscribe":{"channel":"a"},"subscribe":7}"#,
+            commands: [.malformed(reason: "subscribe is not an object", 1)]),
+        Fixture(
+            frame: #"{"id":1,"subscribe":{"channel":"a","channel":7}}"#,
+            commands: [.malformed(reason: "subscribe without a channel", 1)]),
+        Fixture(
+            frame:
+                #"{"id":1,"connect":{"subs":{"a":{"token":"t","subs":{"b":{}}},"c":null,"a":{"recover":true,"offset":2.0}}}}"#,
+            commands: [
+                .connect(
+                    ConnectCommand(subscriptions: [
+                        SubscribeCommand(channel: "a", recoverFrom: StreamPosition(epoch: "", offset: 2)),
+                        SubscribeCommand(channel: "c"),
+                    ]), 1)
+            ]),
+        Fixture(
+            frame: #"{"id":1,"history":{"channel":"c","since":{"offset":-1,"epoch":7},"limit":1.5,"reverse":"yes"}}"#,
+            commands: [.history(HistoryCommand(channel: "c", since: StreamPosition(epoch: "", offset: 0)), 1)]),
+        Fixture(frame: #"{"id":1}"#, commands: [.malformed(reason: "a command without a method", 1)]),
+        Fixture(frame: #"{"id":4294967296,"ping":{}}"#, commands: [.malformed(reason: "a command without an id", 0)]),
+    ]
+
+    @Test("payloads arrive as they were sent: numbers, order, escapes and spaces")
+    func payloads() throws {
+        let data = #"{"b":1.0, "a" : [1e2,-0],"b":"\u0041\/"}"#
+        var codec = CentrifugeJSON()
+        let frame =
+            #"{"id":1,"publish":{"channel":"c","data":  \#(data) }}"# + "\n"
+            + #"{"id":2,"rpc":{"data":\#(data),"method":"m"}}"# + "\n" + #"{"send":{"data":\#(data)}}"# + "\n"
+            + #"{"id":3,"subscribe":{"channel":"c","data":\#(data)}}"# + "\n" + #"{"id":4,"publish":{"channel":"c"}}"#
+        let bytes = Array(data.utf8)
+        #expect(
+            try codec.decode(Array(frame.utf8)) == [
+                .publish(PublishCommand(channel: "c", payload: bytes), 1), .call(method: "m", parameters: bytes, 2),
+                .send(payload: bytes), .subscribe(SubscribeCommand(channel: "c", data: bytes), 3),
+                .publish(PublishCommand(channel: "c", payload: Array("null".utf8)), 4),
+            ])
+    }
+
+    @Test("a payload has no line breaks, which may stand between its tokens only")
+    func lineBreaks() throws {
+        var codec = CentrifugeJSON()
+        #expect(
+            try codec.decode(Array("{\"id\":1,\"publish\":{\"channel\":\"c\",\"data\":[1,\r2]}}".utf8))
+                == [.publish(PublishCommand(channel: "c", payload: Array("[1, 2]".utf8)), 1)])
+        #expect(throws: WireError.self) { try codec.decode(Array("{\"id\":1,\n\"ping\":{}}".utf8)) }
+    }
+
+    @Test(
+        "what a payload cannot be is an error, however deep",
+        arguments: [
+            "1e999", "9223372036854775808", #"{"a\u0000":1}"#, #""\ud800""#, "[1,]", "tru", "\"\u{1}\"",
+            String(repeating: "[", count: 127) + String(repeating: "]", count: 127),
+        ])
+    func refusesPayload(_ data: String) {
+        var codec = CentrifugeJSON()
+        #expect(throws: WireError.self) {
+            try codec.decode(Array(#"{"id":1,"publish":{"channel":"c","data":\#(data)}}"#.utf8))
+        }
+    }
+
+    @Test("frames of clients are understood", arguments: fixtures + oddities)
     func decodes(_ fixture: Fixture) throws {
         var codec = CentrifugeJSON()
         #expect(try codec.decode(Array(fixture.frame.utf8)) == fixture.commands)

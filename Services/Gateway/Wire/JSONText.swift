@@ -6,69 +6,41 @@ package enum JSONText {
     /// raw one, and protocols that put one message on a line, or a field on a line, need none to be there.
     package static func singleLine(_ bytes: [UInt8]) -> [UInt8]? {
         guard JSONScanner.isValid(bytes) else { return nil }
-        guard bytes.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return bytes }
-        return bytes.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
+        // Looks at all of them: without a way out the loop takes many at a time.
+        var hasLineBreaks = false
+        for byte in bytes { hasLineBreaks = hasLineBreaks || isLineBreak(byte) }
+        return hasLineBreaks ? bytes.withUnsafeBufferPointer(withoutLineBreaks) : bytes
+    }
+
+    /// The same for bytes that services read as values, so that they must be what ``JSONValue`` can hold.
+    static func singleLine(value bytes: [UInt8]) -> [UInt8]? {
+        try? JSONReader.read(bytes) { reader throws(JSONError) in
+            let text = singleLine(checked: try reader.text())
+            try reader.finish()
+            return text
+        }
+    }
+
+    /// A copy of a value that was checked, without line breaks.
+    static func singleLine(checked slice: JSONReader.Slice) -> [UInt8] { withoutLineBreaks(slice.bytes) }
+
+    private static func isLineBreak(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
+
+    private static func withoutLineBreaks(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: bytes.count) { output, count in
+            for index in bytes.indices { output[index] = isLineBreak(bytes[index]) ? 0x20 : bytes[index] }
+            count = bytes.count
+        }
     }
 }
 
-/// Builds one JSON object into bytes, with members that may be JSON text already.
-struct JSONObjectWriter {
-    private(set) var bytes: [UInt8]
-    private var isFirst = true
-
-    init(reserving capacity: Int = 128) {
-        bytes = []
-        bytes.reserveCapacity(capacity)
-        bytes.append(UInt8(ascii: "{"))
-    }
-
-    private mutating func key(_ key: StaticString) {
-        if !isFirst { bytes.append(UInt8(ascii: ",")) }
-        isFirst = false
-        bytes.append(UInt8(ascii: "\""))
-        key.withUTF8Buffer { bytes.append(contentsOf: $0) }
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
-    }
-
-    mutating func add(_ name: StaticString, _ value: String) {
-        key(name)
-        JSONValue.write(string: value, to: &bytes)
-    }
-
-    mutating func add(_ name: StaticString, _ value: UInt64) {
-        key(name)
-        bytes.append(contentsOf: String(value).utf8)
-    }
-
-    mutating func add(_ name: StaticString, _ value: Bool) {
-        key(name)
-        bytes.append(contentsOf: (value ? "true" : "false").utf8)
-    }
-
-    mutating func add(_ name: StaticString, _ value: JSONValue) {
-        key(name)
-        value.write(to: &bytes)
-    }
-
-    /// Adds a member that is JSON text already.
-    mutating func add(_ name: StaticString, text: [UInt8]) {
-        key(name)
-        bytes.append(contentsOf: text)
-    }
-
-    mutating func add(_ name: StaticString, texts: [[UInt8]]) {
-        key(name)
-        bytes.append(UInt8(ascii: "["))
-        for (index, text) in texts.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            bytes.append(contentsOf: text)
-        }
-        bytes.append(UInt8(ascii: "]"))
-    }
-
-    consuming func finish() -> [UInt8] {
-        bytes.append(UInt8(ascii: "}"))
-        return bytes
+extension JSONWriter {
+    /// What every protocol of ours says when messages were left out.
+    mutating func writeDropped(channel: String, count: Int) {
+        beginObject()
+        member("type", "dropped")
+        member("channel", channel)
+        member("count", count)
+        endObject()
     }
 }

@@ -16,8 +16,9 @@ package struct LongPolling: WireProtocol {
 
     package mutating func encode(_ message: ServerMessage) -> [UInt8]? {
         guard case .dropped(let channel, let count) = message else { return nil }
-        let data: JSONValue = ["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))]
-        return LongPolling.message(channel: channel, event: "dropped", data: data.serialized(), offset: nil)
+        var data = JSONWriter(reserving: 128)
+        data.writeDropped(channel: channel, count: count)
+        return LongPolling.message(channel: channel, event: "dropped", data: data.finish(), offset: nil)
     }
 
     package static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8] {
@@ -28,11 +29,14 @@ package struct LongPolling: WireProtocol {
     package static func closeCode(_ disconnect: Disconnect) -> Disconnect { disconnect }
 
     private static func message(channel: String, event: String, data: [UInt8], offset: UInt64?) -> [UInt8] {
-        var body = JSONObjectWriter(reserving: data.count + 96)
-        body.add("channel", channel)
-        body.add("event", event)
-        body.add("data", text: data)
-        if let offset { body.add("offset", offset) } else { body.add("offset", JSONValue.null) }
+        var body = JSONWriter(reserving: data.count + channel.utf8.count + event.utf8.count + 96)
+        body.beginObject()
+        body.member("channel", channel)
+        body.member("event", event)
+        body.member("data", text: data)
+        body.name("offset")
+        if let offset { body.write(offset) } else { body.writeNull() }
+        body.endObject()
         return body.finish()
     }
 
@@ -41,11 +45,16 @@ package struct LongPolling: WireProtocol {
     ///   - messages: as ``encodeBroadcast(_:label:)`` makes them, in order.
     ///   - lost: the channels of which messages that the client has not seen are gone. The others went on where they were.
     package static func answer(messages: [[UInt8]], position: ChannelCursor, lost: [String]) -> [UInt8] {
-        var body = JSONObjectWriter(reserving: messages.reduce(128) { $0 + $1.count + 1 })
-        body.add("messages", texts: messages)
-        body.add("position", position.text)
-        body.add("recovered", lost.isEmpty)
-        if !lost.isEmpty { body.add("lost", .array(lost.map(JSONValue.string))) }
+        var body = JSONWriter(reserving: messages.reduce(128) { $0 + $1.count + 1 })
+        body.beginObject()
+        body.name("messages")
+        body.beginArray()
+        for message in messages { body.write(text: message) }
+        body.endArray()
+        body.member("position", position.text)
+        body.member("recovered", lost.isEmpty)
+        if !lost.isEmpty { body.member("lost", .array(lost.map(JSONValue.string))) }
+        body.endObject()
         return body.finish()
     }
 }

@@ -24,21 +24,26 @@ package struct PlainWebSocket: WireProtocol {
 
     package mutating func encode(_ message: ServerMessage) -> [UInt8]? {
         switch message {
-        case .failure(let failure, _): PlainWebSocket.error(failure)
+        case .failure(let failure, _): return PlainWebSocket.error(failure)
         case .dropped(let channel, let count):
-            JSONValue.object(["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))])
-                .serialized()
-        default: nil
+            var writer = JSONWriter(reserving: 128)
+            writer.writeDropped(channel: channel, count: count)
+            return writer.finish()
+        default: return nil
         }
     }
 
     private static func error(_ failure: ClientFailure) -> [UInt8] {
-        let isInvalidJSON = failure == .badRequest(invalidJSON)
-        var members: JSONObject = ["error": .string(isInvalidJSON ? invalidJSON : failure.message)]
+        var writer = JSONWriter(reserving: 128)
+        writer.beginObject()
         if let seconds = failure.retryAfterSeconds {
-            members = ["error": "Rate limit exceeded", "retry_after": .integer(Int64(seconds))]
+            writer.member("error", "Rate limit exceeded")
+            writer.member("retry_after", seconds)
+        } else {
+            writer.member("error", failure == .badRequest(invalidJSON) ? invalidJSON : failure.message)
         }
-        return JSONValue.object(members).serialized()
+        writer.endObject()
+        return writer.finish()
     }
 
     package static func encodeBroadcast(_ publication: Publication, label: String) -> [UInt8] { publication.payload }

@@ -121,6 +121,7 @@ package struct Publication: Sendable, Equatable {
 extension Publication {
     /// The tags with the event's name among them, unless it is the usual one.
     package var allTags: [(key: String, value: String)] {
+        if tags.isEmpty { return event == "message" ? [] : [("event", event)] }
         var all = tags
         if event != "message" { all["event"] = event }
         return all.sorted { $0.key < $1.key }

@@ -22,19 +22,20 @@ package struct ServerSentEvents: WireProtocol {
     package mutating func encode(_ message: ServerMessage) -> [UInt8]? {
         switch message {
         // A comment, without an empty line after it: some clients take that for the end of an event.
-        case .ping: Array(": ping\n".utf8)
+        case .ping: return Array(": ping\n".utf8)
         case .dropped(let channel, let count):
-            ServerSentEvents.event(
-                "dropped",
-                JSONValue.object(["type": "dropped", "channel": .string(channel), "count": .integer(Int64(count))])
-                    .serialized())
+            var writer = JSONWriter(reserving: 128)
+            writer.writeDropped(channel: channel, count: count)
+            return ServerSentEvents.event("dropped", writer.finish())
         case .unsubscribedByServer(let channel, let reason):
-            ServerSentEvents.event(
-                "unsubscribed",
-                JSONValue.object([
-                    "channel": .string(channel), "code": .integer(Int64(reason.code)), "reason": .string(reason.reason),
-                ]).serialized())
-        default: nil
+            var writer = JSONWriter(reserving: 128)
+            writer.beginObject()
+            writer.member("channel", channel)
+            writer.member("code", reason.code)
+            writer.member("reason", reason.reason)
+            writer.endObject()
+            return ServerSentEvents.event("unsubscribed", writer.finish())
+        default: return nil
         }
     }
 
@@ -65,10 +66,10 @@ package struct ServerSentEvents: WireProtocol {
 
     private static func event(_ name: String, _ singleLineJSON: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(singleLineJSON.count + 48)
+        bytes.reserveCapacity(singleLineJSON.count + name.utf8.count + 24)
         bytes.append(contentsOf: "event: ".utf8)
         // A line break in a name would begin another field.
-        bytes.append(contentsOf: name.utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 })
+        for byte in name.utf8 { bytes.append(byte == 0x0A || byte == 0x0D ? 0x20 : byte) }
         bytes.append(contentsOf: "\ndata: ".utf8)
         bytes.append(contentsOf: singleLineJSON)
         bytes.append(contentsOf: "\n\n".utf8)

@@ -72,9 +72,7 @@ package struct RowExpression: Sendable {
     }
 
     private func member(_ name: String, _ value: String) -> String {
-        var label: [UInt8] = []
-        JSONValue.write(string: name, to: &label)
-        return "(" + SQLText.literal(String(decoding: label, as: UTF8.self) + ":") + " || \(value))"
+        "(" + SQLText.literal("\(JSONValue.string(name)):") + " || \(value))"
     }
 
     private func value(of column: TableDescription.Column, in row: String, limit: Int?) -> String {

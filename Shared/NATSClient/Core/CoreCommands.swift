@@ -6,7 +6,7 @@ struct CoreCommands: Equatable {
 
     mutating func connect(_ introduction: CoreIntroduction) {
         append("CONNECT ")
-        introduction.json.write(to: &bytes)
+        bytes.append(contentsOf: introduction.json.serialized())
         endLine()
     }
 

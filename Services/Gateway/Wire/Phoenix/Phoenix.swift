@@ -84,8 +84,9 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
     }
 
     private mutating func join(_ message: PhoenixMessage) -> [ClientCommand] {
-        var payload = JSONValue.null
-        if case .json(let value) = message.payload { payload = value }
+        var text: [UInt8]?
+        if case .json(let bytes) = message.payload { text = bytes }
+        let payload = text.flatMap { try? JSONValue(parsing: $0) } ?? .null
         let isAlias = aliasesSupabase && message.topic.hasPrefix(PhoenixObjects.supabasePrefix)
         let previous = topics[message.topic]
         let wantsPosition = payload["recover"].map { !$0.isNull } ?? false
@@ -108,7 +109,7 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
                 SubscribeCommand(
                     channel: topic.channel, label: message.topic, recoverFrom: Phoenix.position(payload["recover"]),
                     wantsPresence: payload["config"]?["presence"]?["enabled"]?.boolValue != false,
-                    data: Phoenix.data(payload), connectionToken: Phoenix.token(payload), replacing: replacing),
+                    data: Phoenix.data(payload, text), connectionToken: Phoenix.token(payload), replacing: replacing),
                 reference)
         ]
     }
@@ -122,8 +123,9 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
     }
 
     /// What whoever decides about the join is given: the payload without the token, which is nobody else's business.
-    private static func data(_ payload: JSONValue) -> [UInt8]? {
-        guard var members = payload.objectValue else { return payload.isNull ? nil : payload.serialized() }
+    private static func data(_ payload: JSONValue, _ text: [UInt8]?) -> [UInt8]? {
+        guard var members = payload.objectValue else { return payload.isNull ? nil : text }
+        guard members[PhoenixName.token] != nil else { return members.isEmpty ? nil : text }
         members[PhoenixName.token] = nil
         return members.isEmpty ? nil : JSONValue.object(members).serialized()
     }
@@ -149,21 +151,21 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
         if let refusal = Format.refusal(message.event, topic: message.topic) {
             return [.malformed(reason: refusal, reference)]
         }
-        let payload: JSONValue
+        let payload: [UInt8]
         switch message.payload {
-        case .json(let value): payload = value
+        case .json(let text): payload = text
         case .binary(let bytes):
-            guard let value = try? JSONValue(parsing: bytes) else {
+            guard let text = JSONText.singleLine(value: bytes) else {
                 return [.malformed(reason: "a binary payload must be JSON text", reference)]
             }
-            payload = value
+            payload = text
         }
         if message.event.hasPrefix(PhoenixName.callPrefix) {
             let method = String(message.event.dropFirst(PhoenixName.callPrefix.count))
-            return [.call(method: method, parameters: payload.serialized(), reference)]
+            return [.call(method: method, parameters: payload, reference)]
         }
         if message.event == PhoenixName.token {
-            guard let token = Phoenix.token(payload) else {
+            guard let token = (try? JSONValue(parsing: payload)).flatMap(Phoenix.token) else {
                 return [.malformed(reason: "an access_token without a token", reference)]
             }
             return [.refresh(token: token, reference)]
@@ -172,7 +174,7 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
         return [
             .publish(
                 PublishCommand(
-                    channel: topic.channel, payload: published.payload.serialized(), event: published.event,
+                    channel: topic.channel, payload: published.payload, event: published.event,
                     excludesSender: topic.excludesSender), reference)
         ]
     }
@@ -197,11 +199,11 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
                     event: PhoenixName.presenceState, payload: PhoenixPresence.state(members))
             ]
         case .dropped(let label, let count):
-            let payload: JSONValue = ["type": "dropped", "channel": .string(label), "count": .integer(Int64(count))]
+            var payload = JSONWriter(reserving: 128)
+            payload.writeDropped(channel: label, count: count)
             return [
                 Format.encode(
-                    joinReference: .null, reference: .null, topic: label, event: "dropped",
-                    payload: payload.serialized())
+                    joinReference: .null, reference: .null, topic: label, event: "dropped", payload: payload.finish())
             ]
         // What no command of this protocol asks for, and subscriptions that the client has no topic for.
         case .connected, .presence, .presenceStatistics, .history, .ping, .subscribedByServer, .subscriptionRefreshed,
@@ -213,9 +215,11 @@ package struct Phoenix<Format: PhoenixFormat>: WireProtocol {
 
 extension Phoenix {
     private func frame(_ awaited: Awaited, _ status: String, _ response: [UInt8]) -> [UInt8] {
-        var payload = JSONObjectWriter(reserving: response.count + 40)
-        payload.add("status", status)
-        payload.add("response", text: response)
+        var payload = JSONWriter(reserving: response.count + 40)
+        payload.beginObject()
+        payload.member("status", status)
+        payload.member("response", text: response)
+        payload.endObject()
         return Format.encode(
             joinReference: awaited.joinReference, reference: awaited.reference, topic: awaited.topic,
             event: PhoenixName.reply, payload: payload.finish())

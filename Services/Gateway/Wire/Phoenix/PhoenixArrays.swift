@@ -13,18 +13,34 @@ package enum PhoenixArrays: PhoenixFormat {
     package static func decode(_ frame: [UInt8]) throws(WireError) -> PhoenixMessage {
         // No JSON text begins with a byte that small.
         if let first = frame.first, first < 0x09 { return try decode(binary: frame) }
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: frame)
+        let members: PhoenixMembers?
+        do throws(JSONError) {
+            members = try JSONReader.read(frame) { reader throws(JSONError) in try self.members(&reader) }
         } catch {
             throw WireError("a message is not JSON")
         }
-        guard let members = value.arrayValue, members.count == 5 else {
-            throw WireError("a message is not an array of five")
+        guard let members else { throw WireError("a message is not an array of five") }
+        return try PhoenixMessage(members)
+    }
+
+    private static func members(_ reader: inout JSONReader) throws(JSONError) -> PhoenixMembers? {
+        var members = PhoenixMembers()
+        var count = 0
+        if try reader.beginArray() {
+            while try reader.nextElement() {
+                switch count {
+                case 0: members.joinReference = try reader.value()
+                case 1: members.reference = try reader.value()
+                case 2: members.topic = try reader.string()?.string
+                case 3: members.event = try reader.string()?.string
+                case 4: members.payload = JSONText.singleLine(checked: try reader.text())
+                default: try reader.skip()
+                }
+                count += 1
+            }
         }
-        return try PhoenixMessage(
-            joinReference: members[0], reference: members[1], topic: members[2], event: members[3],
-            payload: members[4])
+        try reader.finish()
+        return count == 5 ? members : nil
     }
 
     private static func decode(binary frame: [UInt8]) throws(WireError) -> PhoenixMessage {
@@ -48,20 +64,15 @@ package enum PhoenixArrays: PhoenixFormat {
     package static func encode(
         joinReference: JSONValue, reference: JSONValue, topic: String, event: String, payload: [UInt8]
     ) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(payload.count + topic.utf8.count + event.utf8.count + 32)
-        bytes.append(UInt8(ascii: "["))
-        joinReference.write(to: &bytes)
-        bytes.append(UInt8(ascii: ","))
-        reference.write(to: &bytes)
-        bytes.append(UInt8(ascii: ","))
-        JSONValue.write(string: topic, to: &bytes)
-        bytes.append(UInt8(ascii: ","))
-        JSONValue.write(string: event, to: &bytes)
-        bytes.append(UInt8(ascii: ","))
-        bytes.append(contentsOf: payload)
-        bytes.append(UInt8(ascii: "]"))
-        return bytes
+        var writer = JSONWriter(reserving: payload.count + topic.utf8.count + event.utf8.count + 48)
+        writer.beginArray()
+        writer.write(joinReference)
+        writer.write(reference)
+        writer.write(topic)
+        writer.write(event)
+        writer.write(text: payload)
+        writer.endArray()
+        return writer.finish()
     }
 
     package static func publication(
@@ -73,8 +84,8 @@ package enum PhoenixArrays: PhoenixFormat {
     package static func refusal(_ event: String, topic: String) -> String? { nil }
 
     package static func published(
-        _ event: String, _ payload: JSONValue, topic: String, isAlias: Bool
-    ) -> (event: String, payload: JSONValue) {
+        _ event: String, _ payload: [UInt8], topic: String, isAlias: Bool
+    ) -> (event: String, payload: [UInt8]) {
         (event, payload)
     }
 }

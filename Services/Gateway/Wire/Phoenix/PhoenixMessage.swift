@@ -3,7 +3,8 @@ package import JSON
 /// A message of a Phoenix client, whichever version of the protocol it came in.
 package struct PhoenixMessage: Sendable, Equatable {
     package enum Payload: Sendable, Equatable {
-        case json(JSONValue)
+        /// Checked text on one line.
+        case json([UInt8])
         /// What a binary frame carries, as it is.
         case binary([UInt8])
     }
@@ -27,17 +28,15 @@ package struct PhoenixMessage: Sendable, Equatable {
     }
 
     /// - Throws: for members that no client sends.
-    init(
-        joinReference: JSONValue?, reference: JSONValue?, topic: JSONValue?, event: JSONValue?, payload: JSONValue?
-    ) throws(WireError) {
-        self.joinReference = try PhoenixMessage.reference(joinReference)
-        self.reference = try PhoenixMessage.reference(reference)
-        guard let topic = topic?.stringValue, let event = event?.stringValue else {
+    init(_ members: PhoenixMembers) throws(WireError) {
+        joinReference = try PhoenixMessage.reference(members.joinReference)
+        reference = try PhoenixMessage.reference(members.reference)
+        guard let topic = members.topic, let event = members.event else {
             throw WireError("a message without topic or event")
         }
         self.topic = topic
         self.event = event
-        self.payload = .json(payload ?? .null)
+        payload = .json(members.payload ?? Array("null".utf8))
     }
 
     /// A reference is repeated in answers, so that its size counts.
@@ -51,6 +50,15 @@ package struct PhoenixMessage: Sendable, Equatable {
         default: throw WireError("a reference that is no text or integer")
         }
     }
+}
+
+/// What was read of a message, before it is known whether that can be one. Texts that are none are missing.
+struct PhoenixMembers {
+    var joinReference: JSONValue?
+    var reference: JSONValue?
+    var topic: String?
+    var event: String?
+    var payload: [UInt8]?
 }
 
 /// How a version of Phoenix's protocol writes its messages: a value without state.
@@ -68,9 +76,9 @@ package protocol PhoenixFormat: Sendable {
     /// Why an event cannot be pushed on `topic`, if the clients of this version mean something by it that is not offered.
     static func refusal(_ event: String, topic: String) -> String?
 
-    /// What a client's push on `topic` publishes.
+    /// What a client's push on `topic` publishes; payloads are checked text on one line.
     /// - Parameter isAlias: whether the topic is another name of a channel, as Supabase's clients write them.
     static func published(
-        _ event: String, _ payload: JSONValue, topic: String, isAlias: Bool
-    ) -> (event: String, payload: JSONValue)
+        _ event: String, _ payload: [UInt8], topic: String, isAlias: Bool
+    ) -> (event: String, payload: [UInt8])
 }

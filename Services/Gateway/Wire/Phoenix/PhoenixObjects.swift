@@ -16,27 +16,44 @@ package enum PhoenixObjects: PhoenixFormat {
     private static let known: Set<String> = ["postgres_changes", "system"]
 
     package static func decode(_ frame: [UInt8]) throws(WireError) -> PhoenixMessage {
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: frame)
+        let members: PhoenixMembers?
+        do throws(JSONError) {
+            members = try JSONReader.read(frame) { reader throws(JSONError) in try self.members(&reader) }
         } catch {
             throw WireError("a message is not JSON")
         }
-        guard let members = value.objectValue else { throw WireError("a message is not an object") }
-        return try PhoenixMessage(
-            joinReference: members["join_ref"], reference: members["ref"], topic: members["topic"],
-            event: members["event"], payload: members["payload"])
+        guard let members else { throw WireError("a message is not an object") }
+        return try PhoenixMessage(members)
+    }
+
+    private static func members(_ reader: inout JSONReader) throws(JSONError) -> PhoenixMembers? {
+        let isObject = try reader.beginObject()
+        var members = PhoenixMembers()
+        while isObject, let name = try reader.nextName() {
+            switch name {
+            case "join_ref": members.joinReference = try reader.value()
+            case "ref": members.reference = try reader.value()
+            case "topic": members.topic = try reader.string()?.string
+            case "event": members.event = try reader.string()?.string
+            case "payload": members.payload = JSONText.singleLine(checked: try reader.text())
+            default: try reader.skip()
+            }
+        }
+        try reader.finish()
+        return isObject ? members : nil
     }
 
     package static func encode(
         joinReference: JSONValue, reference: JSONValue, topic: String, event: String, payload: [UInt8]
     ) -> [UInt8] {
-        var message = JSONObjectWriter(reserving: payload.count + topic.utf8.count + event.utf8.count + 64)
-        message.add("topic", topic)
-        message.add("event", event)
-        message.add("payload", text: payload)
-        message.add("ref", reference)
-        message.add("join_ref", joinReference)
+        var message = JSONWriter(reserving: payload.count + topic.utf8.count + event.utf8.count + 96)
+        message.beginObject()
+        message.member("topic", topic)
+        message.member("event", event)
+        message.member("payload", text: payload)
+        message.member("ref", reference)
+        message.member("join_ref", joinReference)
+        message.endObject()
         return message.finish()
     }
 
@@ -46,18 +63,35 @@ package enum PhoenixObjects: PhoenixFormat {
         guard topic.hasPrefix(supabasePrefix), !known.contains(publication.event) else {
             return (publication.event, publication.payload)
         }
-        if publication.event == broadcast, isBroadcast(publication.payload) {
+        if publication.event == broadcast, inner(publication.payload) != nil {
             return (publication.event, publication.payload)
         }
-        var payload = JSONObjectWriter(reserving: publication.payload.count + 64)
-        payload.add("type", broadcast)
-        payload.add("event", publication.event)
-        payload.add("payload", text: publication.payload)
+        var payload = JSONWriter(reserving: publication.payload.count + publication.event.utf8.count + 64)
+        payload.beginObject()
+        payload.member("type", broadcast)
+        payload.member("event", publication.event)
+        payload.member("payload", text: publication.payload)
+        payload.endObject()
         return (broadcast, payload.finish())
     }
 
-    private static func isBroadcast(_ payload: [UInt8]) -> Bool {
-        (try? JSONValue(parsing: payload))?["event"]?.stringValue != nil
+    /// The event and the payload that a broadcast's payload holds; nil if it names no event.
+    private static func inner(_ payload: [UInt8]) -> (event: String, payload: [UInt8])? {
+        let read = try? JSONReader.read(payload) { reader throws(JSONError) -> (event: String, payload: [UInt8])? in
+            var event: String?
+            var payload = Array("{}".utf8)
+            let isObject = try reader.beginObject()
+            while isObject, let name = try reader.nextName() {
+                switch name {
+                case "event": event = try reader.string()?.string
+                case "payload": payload = JSONText.singleLine(checked: try reader.text())
+                default: try reader.skip()
+                }
+            }
+            try reader.finish()
+            return event.map { ($0, payload) }
+        }
+        return read ?? nil
     }
 
     package static func refusal(_ event: String, topic: String) -> String? {
@@ -69,9 +103,9 @@ package enum PhoenixObjects: PhoenixFormat {
     /// Under another name of a channel the application's own event is published, so that clients of every protocol get
     /// it; on channels of a namespace `realtime` what was sent stays as it is.
     package static func published(
-        _ event: String, _ payload: JSONValue, topic: String, isAlias: Bool
-    ) -> (event: String, payload: JSONValue) {
-        guard isAlias, event == broadcast, let inner = payload["event"]?.stringValue else { return (event, payload) }
-        return (inner, payload["payload"] ?? .object([:]))
+        _ event: String, _ payload: [UInt8], topic: String, isAlias: Bool
+    ) -> (event: String, payload: [UInt8]) {
+        guard isAlias, event == broadcast, let inner = inner(payload) else { return (event, payload) }
+        return inner
     }
 }
