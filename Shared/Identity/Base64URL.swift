@@ -21,32 +21,38 @@ enum Base64URL {
     /// - Returns: nil for any other character, an impossible length, and bits at the end that belong to no byte: one
     ///   text per value, so that a signature cannot be written in two ways.
     static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-        guard text.count % 4 != 1 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count / 4 * 3 + 2)
-        var buffer: UInt32 = 0
-        var bits = 0
-        for character in text {
-            guard let value = value(of: character) else { return nil }
-            buffer = buffer << 6 | UInt32(value)
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                bytes.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
-            }
-        }
-        guard buffer & ((1 << UInt32(bits)) - 1) == 0 else { return nil }
-        return bytes
+        let decoded = text.withContiguousStorageIfAvailable { decode(contiguous: $0) }
+        return decoded ?? Array(text).withUnsafeBufferPointer { decode(contiguous: $0) }
     }
 
-    private static func value(of character: UInt8) -> UInt8? {
-        switch character {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
-        default: nil
+    private static func decode(contiguous text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        guard text.count % 4 != 1 else { return nil }
+        var isValid = true
+        let bytes = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4) { output, count in
+            var buffer: UInt32 = 0
+            var bits: UInt32 = 0
+            for character in text {
+                let value = values[Int(character)]
+                isValid = isValid && value != notInAlphabet
+                buffer = buffer << 6 | UInt32(value)
+                bits += 6
+                if bits >= 8 {
+                    bits -= 8
+                    output[count] = UInt8(truncatingIfNeeded: buffer >> bits)
+                    count += 1
+                }
+            }
+            isValid = isValid && buffer & ((1 << bits) - 1) == 0
         }
+        return isValid ? bytes : nil
     }
+
+    private static let notInAlphabet: UInt8 = 0xFF
+
+    /// What each character stands for.
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: notInAlphabet, count: 256)
+        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
 }

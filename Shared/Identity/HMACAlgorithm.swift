@@ -11,21 +11,43 @@ public enum HMACAlgorithm: String, Sendable, CaseIterable {
     case hs256 = "HS256"
     case hs384 = "HS384"
     case hs512 = "HS512"
+}
 
-    func sign(_ bytes: some DataProtocol, key: SymmetricKey) -> [UInt8] {
-        switch self {
-        case .hs256: Array(HMAC<SHA256>.authenticationCode(for: bytes, using: key))
-        case .hs384: Array(HMAC<SHA384>.authenticationCode(for: bytes, using: key))
-        case .hs512: Array(HMAC<SHA512>.authenticationCode(for: bytes, using: key))
+/// A secret, made ready for each algorithm: what a signature takes of the key alone is done once.
+struct SharedSecret: Sendable {
+    private let hs256: HMAC<SHA256>
+    private let hs384: HMAC<SHA384>
+    private let hs512: HMAC<SHA512>
+
+    init(_ secret: String) {
+        let key = SymmetricKey(data: Array(secret.utf8))
+        hs256 = HMAC(key: key)
+        hs384 = HMAC(key: key)
+        hs512 = HMAC(key: key)
+    }
+
+    func sign(_ bytes: some DataProtocol, with algorithm: HMACAlgorithm) -> [UInt8] {
+        switch algorithm {
+        case .hs256: Array(SharedSecret.code(hs256, of: bytes))
+        case .hs384: Array(SharedSecret.code(hs384, of: bytes))
+        case .hs512: Array(SharedSecret.code(hs512, of: bytes))
         }
     }
 
-    /// Compares in constant time.
-    func isValid(_ signature: [UInt8], signs bytes: some DataProtocol, key: SymmetricKey) -> Bool {
-        switch self {
-        case .hs256: HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: bytes, using: key)
-        case .hs384: HMAC<SHA384>.isValidAuthenticationCode(signature, authenticating: bytes, using: key)
-        case .hs512: HMAC<SHA512>.isValidAuthenticationCode(signature, authenticating: bytes, using: key)
+    /// Whether `signature` is that of `bytes`. Compares in constant time.
+    func signed(_ bytes: some DataProtocol, with algorithm: HMACAlgorithm, as signature: [UInt8]) -> Bool {
+        switch algorithm {
+        case .hs256: SharedSecret.code(hs256, of: bytes) == signature
+        case .hs384: SharedSecret.code(hs384, of: bytes) == signature
+        case .hs512: SharedSecret.code(hs512, of: bytes) == signature
         }
+    }
+
+    private static func code<Hash: HashFunction>(
+        _ prepared: HMAC<Hash>, of bytes: some DataProtocol
+    ) -> HashedAuthenticationCode<Hash> {
+        var code = prepared
+        code.update(data: bytes)
+        return code.finalize()
     }
 }

@@ -1,48 +1,74 @@
 internal import Events
 internal import JSON
 
-/// Reads a token's claims once its signature is known to be right.
+/// What a token claims. It is read once its signature is known to be right.
 struct TokenClaims {
-    let claims: JSONObject
+    private var subject: JSONValue?
+    private var expiry: JSONValue?
+    private var beginning: JSONValue?
+    private var roleNames: JSONValue?
+    private var shownInfo: JSONValue?
+    private var permissions: JSONValue?
+    private var channel: JSONValue?
+    private var subscriptionEnd: JSONValue?
 
-    func identity(now: Timestamp, leeway: Duration) throws(IdentityError) -> Identity {
-        let expiresAt = try validity(now: now, leeway: leeway)
-        // What allows one channel must not open a connection.
-        guard claim("channel") == nil else { throw .invalidClaim("channel", "left out of a connection's token") }
-        return Identity(
-            user: try user(), roles: try roles(), info: try info(), capabilities: try capabilities(),
-            expiresAt: expiresAt)
+    /// Reads the members of an object that was begun.
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        while let name = try reader.nextName() {
+            switch name {
+            case "sub": subject = try TokenClaims.claim(&reader)
+            case "exp": expiry = try TokenClaims.claim(&reader)
+            case "nbf": beginning = try TokenClaims.claim(&reader)
+            case "roles": roleNames = try TokenClaims.claim(&reader)
+            case "info": shownInfo = try TokenClaims.claim(&reader)
+            case "caps": permissions = try TokenClaims.claim(&reader)
+            case "channel": channel = try TokenClaims.claim(&reader)
+            case "expire_at": subscriptionEnd = try TokenClaims.claim(&reader)
+            default: try reader.skip()
+            }
+        }
     }
 
-    func subscription(now: Timestamp, leeway: Duration) throws(IdentityError) -> SubscriptionToken {
-        var expiresAt = try validity(now: now, leeway: leeway)
-        guard let channel = claim("channel") else { throw .missingClaim("channel") }
+    /// A claim that is null is missing.
+    private static func claim(_ reader: inout JSONReader) throws(JSONError) -> JSONValue? {
+        let value = try reader.value()
+        return value.isNull ? .none : .some(value)
+    }
+
+    func identity(now: Timestamp, leeway: Duration) throws(IdentityError) -> (Identity, TokenTimes) {
+        let times = try validTimes(now: now, leeway: leeway)
+        // What allows one channel must not open a connection.
+        guard channel == nil else { throw .invalidClaim("channel", "left out of a connection's token") }
+        let identity = Identity(
+            user: try user(), roles: try roles(), info: try info(), capabilities: try capabilities(),
+            expiresAt: times.expiresAt)
+        return (identity, times)
+    }
+
+    func subscription(now: Timestamp, leeway: Duration) throws(IdentityError) -> (SubscriptionToken, TokenTimes) {
+        let times = try validTimes(now: now, leeway: leeway)
+        var expiresAt = times.expiresAt
+        guard let channel else { throw .missingClaim("channel") }
         guard let name = channel.stringValue, !name.isEmpty else { throw .invalidClaim("channel", "a channel's name") }
         // As in Centrifugo: the subscription may end at another time than the token, 0 being never.
-        if let end = try time("expire_at") { expiresAt = end.seconds == 0 ? nil : end }
-        return SubscriptionToken(user: try user(), channel: name, expiresAt: expiresAt)
+        if let end = try time(subscriptionEnd, "expire_at") { expiresAt = end.seconds == 0 ? nil : end }
+        return (SubscriptionToken(user: try user(), channel: name, expiresAt: expiresAt), times)
     }
 
-    /// - Returns: when the token ends.
-    private func validity(now: Timestamp, leeway: Duration) throws(IdentityError) -> Timestamp? {
-        let expiresAt = try time("exp")
-        if let expiresAt, expiresAt.advanced(by: leeway) <= now { throw .expired }
-        if let begins = try time("nbf"), now.advanced(by: leeway) < begins { throw .notYetValid }
-        return expiresAt
-    }
-
-    /// A claim that is there and not null.
-    private func claim(_ name: String) -> JSONValue? {
-        guard let claim = claims[name], !claim.isNull else { return .none }
-        return claim
+    private func validTimes(now: Timestamp, leeway: Duration) throws(IdentityError) -> TokenTimes {
+        var times = TokenTimes(expiresAt: try time(expiry, "exp"))
+        try times.check(now: now, leeway: leeway)
+        times.notBefore = try time(beginning, "nbf")
+        try times.check(now: now, leeway: leeway)
+        return times
     }
 
     /// Seconds since 1970, with a fraction or without.
-    private func time(_ name: String) throws(IdentityError) -> Timestamp? {
-        guard let claim = claim(name) else { return nil }
+    private func time(_ claim: JSONValue?, _ name: String) throws(IdentityError) -> Timestamp? {
         switch claim {
-        case .integer(let seconds): return Timestamp(seconds: seconds)
-        case .double(let seconds) where abs(seconds) < 1e18:
+        case nil: return nil
+        case .integer(let seconds)?: return Timestamp(seconds: seconds)
+        case .double(let seconds)? where abs(seconds) < 1e18:
             let whole = seconds.rounded(.down)
             let fraction = Int64((seconds - whole) * 1_000_000_000)
             return Timestamp(seconds: Int64(whole)).advanced(by: .nanoseconds(fraction))
@@ -53,7 +79,7 @@ struct TokenClaims {
     /// An empty `sub` is an anonymous user; one that is missing is a mistake of whoever made the token.
     private func user() throws(IdentityError) -> String? {
         let user: String
-        switch claim("sub") {
+        switch subject {
         case nil: throw .missingClaim("sub")
         case .string(let text)?: user = text
         case .integer(let number)?: user = String(number)
@@ -68,7 +94,7 @@ struct TokenClaims {
     }
 
     private func roles() throws(IdentityError) -> [String] {
-        guard let claim = claim("roles") else { return [] }
+        guard let claim = roleNames else { return [] }
         let expected = IdentityError.invalidClaim("roles", "an array of strings without commas and control characters")
         guard let elements = claim.arrayValue else { throw expected }
         var roles: [String] = []
@@ -82,13 +108,13 @@ struct TokenClaims {
     }
 
     private func info() throws(IdentityError) -> JSONValue? {
-        guard let info = claim("info") else { return nil }
+        guard let info = shownInfo else { return nil }
         guard case .object = info else { throw .invalidClaim("info", "an object") }
         return info
     }
 
     private func capabilities() throws(IdentityError) -> [Capability] {
-        guard let claim = claim("caps") else { return [] }
+        guard let claim = permissions else { return [] }
         let expected = IdentityError.invalidClaim(
             "caps", #"an array of {"channels": […], "match": "exact" or "wildcard", "allow": […]}"#)
         guard let elements = claim.arrayValue else { throw expected }

@@ -1,20 +1,13 @@
-internal import Crypto
 public import Events
 public import JSON
 
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
-
 /// Makes tokens that are signed with a shared secret.
 public struct TokenIssuer: Sendable {
-    private let key: SymmetricKey
+    private let secret: SharedSecret
     private let algorithm: HMACAlgorithm
 
     public init(secret: String, algorithm: HMACAlgorithm = .hs256) {
-        key = SymmetricKey(data: Array(secret.utf8))
+        self.secret = SharedSecret(secret)
         self.algorithm = algorithm
     }
 
@@ -44,7 +37,7 @@ public struct TokenIssuer: Sendable {
         let header: JSONValue = ["alg": .string(algorithm.rawValue), "typ": "JWT"]
         let signed =
             Base64URL.encode(header.serialized()) + "." + Base64URL.encode(JSONValue.object(claims).serialized())
-        return signed + "." + Base64URL.encode(algorithm.sign(Array(signed.utf8), key: key))
+        return signed + "." + Base64URL.encode(secret.sign(Array(signed.utf8), with: algorithm))
     }
 }
 

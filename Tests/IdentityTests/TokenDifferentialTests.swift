@@ -72,12 +72,20 @@ struct TokenDifferentialTests {
     @Test("whose header and claims are odd in every combination")
     func combinations() {
         let memory = TokenMemory(TokenVerifier(secret: Self.secret), places: 64, secret: [1, 2, 3])
+        var (identities, subscriptions) = (0, 0)
         for header in Self.headers {
             for claims in Self.claims {
                 let token = PlainVerifier(Self.secret).token(Array(header.utf8), Array(claims.utf8))
-                _ = compare(token, memory, "\(header) \(claims)")
+                for verdict in compare(token, memory, "\(header) \(claims)") {
+                    switch verdict {
+                    case .identity: identities += 1
+                    case .subscription: subscriptions += 1
+                    case .refused: break
+                    }
+                }
             }
         }
+        #expect(identities > 0 && subscriptions > 0)
     }
 
     @Test("whose text was changed", arguments: 0..<40 as Range<UInt64>)
@@ -99,7 +107,6 @@ struct TokenDifferentialTests {
     func mutatedBeforeSigning(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let memory = TokenMemory(TokenVerifier(secret: Self.secret), places: 16, secret: [1, 2, 3])
-        var accepted = 0
         for claims in Self.claims {
             for (index, header) in Self.headers.enumerated() {
                 var (header, claims) = (Array(header.utf8), Array(claims.utf8))
@@ -108,11 +115,9 @@ struct TokenDifferentialTests {
                 } else {
                     header = Mutation.mutate(header, using: &generator)
                 }
-                let verdicts = compare(PlainVerifier(Self.secret).token(header, claims), memory, "seed \(seed)")
-                for case .identity in verdicts { accepted += 1 }
+                _ = compare(PlainVerifier(Self.secret).token(header, claims), memory, "seed \(seed)")
             }
         }
-        #expect(accepted > 0, "seed \(seed): nothing that was changed is a good token")
     }
 }
 
@@ -126,7 +131,8 @@ private struct PlainVerifier {
     func token(_ header: [UInt8], _ claims: [UInt8]) -> String {
         let signed = Handmade.base64URL(header) + "." + Handmade.base64URL(claims)
         let name = (try? JSONValue(parsing: header))?["alg"]?.stringValue
-        return signed + "." + Handmade.base64URL(code(name ?? "", Data(signed.utf8)) ?? code("HS256", Data(signed.utf8))!)
+        return signed + "."
+            + Handmade.base64URL(code(name ?? "", Data(signed.utf8)) ?? code("HS256", Data(signed.utf8))!)
     }
 
     private func code(_ algorithm: String, _ bytes: Data) -> [UInt8]? {
@@ -163,7 +169,8 @@ private struct PlainVerifier {
     /// Strict: what decodes must be what encoding gives.
     private func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
         let text = String(decoding: text, as: UTF8.self)
-        let padded = text.replacing("-", with: "+").replacing("_", with: "/")
+        let padded =
+            text.replacing("-", with: "+").replacing("_", with: "/")
             + String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
         guard let data = Data(base64Encoded: padded), Handmade.base64URL(data) == text else { return nil }
         return Array(data)

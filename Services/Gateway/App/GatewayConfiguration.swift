@@ -24,6 +24,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
     package var hookTimeout: Duration
     package var hookGrace: Duration
     package var tokenGrace: Duration
+    package var rememberedTokens: Int
     package var offersEcho: Bool
     package var compressesMessages: Bool
     package var uploadDirectory: String?
@@ -42,6 +43,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
         SettingDefinition(
             "gateway.token.grace", .duration, default: "5s",
             "how long a connection or a subscription outlives its token where the client can send a new one"),
+        SettingDefinition(
+            "gateway.token.remembered", .integer, default: "4096",
+            "good tokens that are remembered, so that one that comes again is not checked from the start; 0 is none"),
         SettingDefinition(
             "gateway.anonymous", .boolean, default: "false", "whether clients may connect without a token"),
         SettingDefinition("gateway.api.key", .secret, "key of the server HTTP API, which is off without one"),
@@ -136,6 +140,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
         hookTimeout = settings.duration("gateway.hook_timeout") ?? .seconds(5)
         hookGrace = settings.duration("gateway.hook_grace") ?? .seconds(30)
         tokenGrace = settings.duration("gateway.token.grace") ?? .seconds(5)
+        rememberedTokens = settings.integer("gateway.token.remembered") ?? 4096
         offersEcho = settings.boolean("gateway.echo")
         compressesMessages = settings.boolean("gateway.websocket.compression")
         uploadDirectory = settings.string("gateway.upload.directory")
@@ -163,6 +168,9 @@ package struct GatewayConfiguration: ServiceConfiguration {
         if let drainRate, drainRate < 0 { settings.report("gateway.drain.rate", "a rate is positive, or 0 for none") }
         if hookGrace < .zero { settings.report("gateway.hook_grace", "0s or more") }
         if tokenGrace < .zero { settings.report("gateway.token.grace", "0s or more") }
+        if !(0...1_048_576).contains(rememberedTokens) {
+            settings.report("gateway.token.remembered", "from 0 to 1048576")
+        }
         if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
         if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }
         if uploadBytes < 1 { settings.report("gateway.upload.bytes", "at least 1") }

@@ -11,6 +11,7 @@ extension GatewayConfiguration {
         "apus_gateway_malformed_frames_total": "frames that no valid client sends; their connections are closed",
         "apus_gateway_refused_total": "connections that the gateway closed",
         "apus_gateway_refused_tokens_total": "tokens that were refused",
+        "apus_gateway_known_tokens_total": "tokens that had been found good before, and were looked up",
         "apus_gateway_control_unanswered_total":
             "gateways that did not answer an order or a question of this one within 2 s",
         "apus_gateway_control_refused_total":

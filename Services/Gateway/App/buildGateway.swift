@@ -37,19 +37,17 @@ package func buildGateway(
     let backend = ChannelBackend(
         bus: context.bus, subjects: context.subjects, namespaces: namespaces, callTimeout: configuration.callTimeout,
         hookTimeout: configuration.hookTimeout, makeMessageID: { UUID().uuidString.lowercased() })
-    let refusals = RefusedTokens(logger: context.logger, clock: clock.moment)
+    let tokens = TokenChecks(
+        TokenMemory(verifier, places: configuration.rememberedTokens, secret: randomBytes(64)),
+        logger: context.logger, clock: clock.moment)
     let rules = SessionRules(
         policy: policy, limits: configuration.limits, allowsAnonymous: configuration.allowsAnonymous,
         pingInterval: configuration.pingInterval, version: "Apus \(context.version)", node: node,
         expiry: ExpiryRules(
             tokenGrace: configuration.tokenGrace, hookGrace: configuration.hookGrace,
             hookLead: configuration.hookTimeout),
-        verify: { token, now throws(IdentityError) in
-            try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }
-        },
-        verifySubscription: { token, now throws(IdentityError) in
-            try refusals.noting { () throws(IdentityError) in try verifier.verifySubscription(token, now: now) }
-        })
+        verify: { token, now throws(IdentityError) in try tokens.identity(of: token, now: now) },
+        verifySubscription: { token, now throws(IdentityError) in try tokens.subscription(of: token, now: now) })
     let users = UserRegistry(limits: configuration.limits)
     let metrics = GatewayMetrics()
     let randomness = SystemRandomness()
@@ -86,7 +84,7 @@ package func buildGateway(
             configuration, context,
             EdgeServicesParts(
                 backend: backend, hub: hub, presence: presence, control: control, policy: policy, users: users,
-                metrics: metrics, clock: clock, nodes: nodes, verifier: verifier, refusals: refusals)),
+                metrics: metrics, clock: clock, nodes: nodes, tokens: tokens)),
         logger: context.logger,
         onListening: { port in
             context.readiness.set("accepting", true)
@@ -132,6 +130,11 @@ private func raiseFileLimit() {
     _ = setrlimit(files, &limit)
 }
 
+private func randomBytes(_ count: Int) -> [UInt8] {
+    var generator = SystemRandomNumberGenerator()
+    return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+}
+
 private func edgeConfiguration(
     _ configuration: GatewayConfiguration, _ context: ServiceContext
 ) -> EdgeConfiguration {
@@ -163,15 +166,13 @@ private struct EdgeServicesParts {
     var metrics: GatewayMetrics
     var clock: GatewayClock
     var nodes: NodeRequests
-    var verifier: TokenVerifier
-    var refusals: RefusedTokens
+    var tokens: TokenChecks
 }
 
 private func edgeServices(
     _ configuration: GatewayConfiguration, _ context: ServiceContext, _ parts: EdgeServicesParts
 ) -> EdgeServices {
-    let verifier = parts.verifier
-    let refusals = parts.refusals
+    let tokens = parts.tokens
     var issueToken: (@Sendable (String, [String], Timestamp) -> String)?
     if let secret = configuration.tokenSecret {
         let issuer = TokenIssuer(secret: secret)
@@ -184,9 +185,7 @@ private func edgeServices(
         policy: parts.policy, users: parts.users, metrics: parts.metrics, clock: parts.clock,
         node: parts.nodes.node, nodes: parts.nodes, version: context.version,
         allowsAnonymous: configuration.allowsAnonymous,
-        verify: { token, now throws(IdentityError) in
-            try refusals.noting { () throws(IdentityError) in try verifier.verify(token, now: now) }
-        },
+        verify: { token, now throws(IdentityError) in try tokens.identity(of: token, now: now) },
         issueToken: issueToken,
         appendEvent: { event, isRepeatable in
             var message = BusMessage(subject: subjects.event(event.type), payload: event.data)
