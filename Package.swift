@@ -187,7 +187,7 @@ let package = Package(
             "GatewayEdgeTests",
             [
                 "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
-                "Deflate", "Reactor", "TestKit", nioCore, nioPosix, logging,
+                "Deflate", "Reactor", "TestKit", nioCore, nioPosix, logging, crypto,
             ]),
         tests(
             "NotifierTests",

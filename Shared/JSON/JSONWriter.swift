@@ -11,7 +11,7 @@
 /// ```
 /// Whoever begins an object or an array ends it, and writes names in objects only.
 public struct JSONWriter: Sendable {
-    /// The text and, behind its end, room for more: what is there already needs no growing.
+    /// The text and, behind its end, room for more, whose bytes mean nothing.
     private var storage: [UInt8]
     private var end = 0
     /// Whether what comes next stands behind an opening bracket or a name.

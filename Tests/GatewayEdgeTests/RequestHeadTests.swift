@@ -46,6 +46,21 @@ import Testing
         for length in 0..<bytes.count { _ = try? RequestHead(parsing: Array(bytes[..<length])) }
     }
 
+    @Test("headers are found in any case, the first of several counts, and their values are trimmed")
+    func headers() throws {
+        let head = try head("GET / HTTP/1.1\r\nX-A:\t one \t\r\nx-a: two\r\nList: a, B ,,c\r\nLIST:d\r\nEmpty:\r\n\r\n")
+        #expect(head["x-A"] == "one")
+        #expect(head["empty"] == "")
+        #expect(head["x"] == nil)
+        #expect(head.list("list") == ["a", "b", "c", "d"])
+        #expect(head.members("List") == ["a", "B", "c", "d"])
+        #expect(head.has("list", member: "b"))
+        #expect(!head.has("list", member: "e"))
+        #expect(head.has("x-a", "one"))
+        #expect(!head.has("x-a", "two"))
+        #expect(!head.has("missing", ""))
+    }
+
     @Test("the handshake of RFC 6455 gets the answer of RFC 6455")
     func accepts() throws {
         guard case .accept(let response) = WebSocketHandshake.answer(try head(), origins: OriginPolicy([])) else {

@@ -8,16 +8,18 @@ enum AcceptKey {
 
     /// Whether a client's key is 16 bytes in base64: 22 characters and two that fill up.
     static func isKey(_ key: String) -> Bool {
-        let text = key.utf8
-        return text.count == 24 && text.suffix(2).allSatisfy { $0 == UInt8(ascii: "=") }
-            && text.dropLast(2).allSatisfy { character in
-                switch character {
-                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
-                    true
-                default: false
+        var key = key
+        return key.withUTF8 { text in
+            text.count == 24 && text[22] == UInt8(ascii: "=") && text[23] == UInt8(ascii: "=")
+                && text[..<22].allSatisfy { character in
+                    switch character {
+                    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+                        true
+                    default: false
+                    }
                 }
-            }
+        }
     }
 
     /// The value of `Sec-WebSocket-Accept` for a client's key.

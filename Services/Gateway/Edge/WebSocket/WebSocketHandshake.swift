@@ -1,6 +1,3 @@
-internal import Crypto
-internal import Foundation
-
 /// Decides about the opening handshake of a WebSocket (RFC 6455, section 4.2).
 enum WebSocketHandshake {
     /// What is answered.
@@ -12,9 +9,7 @@ enum WebSocketHandshake {
     static func answer(
         _ head: RequestHead, origins: OriginPolicy, subprotocol: String? = nil, extension: String? = nil
     ) -> Answer {
-        guard head.method == "GET", head["upgrade"]?.lowercased() == "websocket",
-            head.list("connection").contains("upgrade")
-        else {
+        guard head.method == "GET", head.has("upgrade", "websocket"), head.has("connection", member: "upgrade") else {
             return .refuse(
                 status: 426, reason: "this address is for WebSockets",
                 extraHeaders: "Upgrade: websocket\r\nConnection: Upgrade\r\n")
@@ -24,22 +19,22 @@ enum WebSocketHandshake {
                 status: 426, reason: "only version 13 of the WebSocket protocol is spoken here",
                 extraHeaders: "Sec-WebSocket-Version: 13\r\n")
         }
-        guard let key = head["sec-websocket-key"], Data(base64Encoded: key)?.count == 16 else {
+        guard let key = head["sec-websocket-key"], AcceptKey.isKey(key) else {
             return .refuse(status: 400, reason: "Sec-WebSocket-Key is not 16 bytes in base64", extraHeaders: "")
         }
         guard origins.admits(origin: head["origin"], host: head["host"]) else {
             return .refuse(status: 403, reason: "this origin is not let in; see gateway.origins", extraHeaders: "")
         }
-        var response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        response += "Sec-WebSocket-Accept: \(acceptKey(key))\r\n"
+        var response = ""
+        response.reserveCapacity(256)
+        response += "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        response += "Sec-WebSocket-Accept: "
+        response += AcceptKey.answer(to: key)
+        response += "\r\n"
         if let subprotocol { response += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
         if let `extension` { response += "Sec-WebSocket-Extensions: \(`extension`)\r\n" }
-        return .accept(head: response + "\r\n")
-    }
-
-    private static func acceptKey(_ key: String) -> String {
-        let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Data(digest).base64EncodedString()
+        response += "\r\n"
+        return .accept(head: response)
     }
 }
 
@@ -58,7 +53,7 @@ package struct OriginPolicy: Sendable, Equatable {
     func admits(origin: String?, host: String?) -> Bool {
         guard let origin = origin?.lowercased() else { return true }
         if allowsAll || allowed.contains(origin) { return true }
-        guard let host = host?.lowercased(), let scheme = origin.range(of: "://") else { return false }
+        guard let host = host?.lowercased(), let scheme = origin.firstRange(of: "://") else { return false }
         return origin[scheme.upperBound...] == host
     }
 }
