@@ -54,7 +54,7 @@ package final class NATSMessageFeed: MessageFeed {
     private init(_ options: NATSConnectionOptions, bus: any MessageFeed, on reactor: Reactor, logger: Logger) {
         self.bus = bus
         self.logger = logger
-        let obstacles = AsyncStream.makeStream(of: CoreObstacle.self)
+        let obstacles = AsyncStream.makeStream(of: CoreObstacle.self, bufferingPolicy: .bufferingNewest(1))
         let connection = CoreConnection(options, on: reactor) { obstacles.continuation.yield($0) }
         state = Mutex(State(mode: .own(connection)))
         let events = connection.events()

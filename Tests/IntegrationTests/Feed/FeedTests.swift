@@ -6,7 +6,8 @@ import Synchronization
 import TestKit
 import Testing
 
-@Suite("NATSMessageFeed", .enabled(if: NATSServerProcess.canRun), .timeLimit(.minutes(2)))
+/// One after the other: all at once they would take the time that the suites beside them count on.
+@Suite("NATSMessageFeed", .serialized, .enabled(if: NATSServerProcess.canRun), .timeLimit(.minutes(2)))
 struct FeedTests {
     @Test("keeps the contract of a feed, with messages of another connection", arguments: EventBusContract.feed)
     func contract(_ contract: EventBusContract.FeedCase) async throws {

@@ -5,9 +5,9 @@ package import Logging
 internal import Metrics
 internal import Synchronization
 
-/// The gateway's one view of the bus and of the feed by which channel messages come: knows which shards want which channel, owns the bus subscriptions (the first
-/// subscriber makes one, it lingers a while after the last one left), the continuity of each channel and its recent
-/// messages.
+/// The gateway's one view of the bus and of the feed by which channel messages come: knows which shards want which channel,
+/// owns the subscriptions (the first subscriber makes one, it lingers a while after the last one left), the continuity of
+/// each channel and its recent messages.
 ///
 /// Thread-safe. ``run()`` must be running: it owns everything that waits for the bus.
 package final class Hub: Sendable {
