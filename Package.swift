@@ -101,6 +101,7 @@ let package = Package(
             name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CEpoll", path: "Shared/CEpoll"),
+        .systemLibrary(name: "CMalloc", path: "Shared/CMalloc"),
         library("Reactor", path: "Shared/Reactor", ["CEpoll", heap]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
         library("Deflate", path: "Shared/Deflate", ["CZlib"]),
@@ -136,7 +137,7 @@ let package = Package(
         library(
             "GatewayApp", path: "Services/Gateway/App",
             [
-                "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "EventBusNATS",
+                "CMalloc", "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "EventBusNATS",
                 "Identity", "ServiceKit", "Reactor", lifecycle, logging, metrics,
             ]),
         library("GatewayProbes", path: "Services/Gateway/Probes", ["GatewaySession", "GatewayWire"]),

@@ -30,6 +30,7 @@ walls() {
 only  | Shared/NATSClient/.* | CNats | one module wraps libnats
 only  | Shared/JSON/.* | CJansson | one module wraps jansson
 only  | Shared/Deflate/.* | CZlib | one module wraps zlib
+only  | Services/Gateway/App/.* | CMalloc | only who has many connections has much to give back
 only  | Shared/Reactor/.* | CEpoll | one module waits for descriptors
 only  | Services/Gateway/(Edge|App)/.*|Shared/(NATSClient|EventBusNATS)/.* | Reactor | only those who own descriptors know the loop
 only  | Shared/EventBusNATS/.*|Shared/TestKit/.* | NATSClient | services program against EventBus

@@ -1,5 +1,6 @@
 internal import EventBus
 internal import Events
+internal import Glibc
 internal import NATSClient
 
 // Between what NATS calls things and what the bus calls them.
@@ -66,13 +67,26 @@ extension BusMessage {
     /// Copies what is kept of it: payload and headers as they came, and the subject only if it is not the one that was
     /// subscribed to.
     init(_ message: CoreMessage, _ subscribed: String) {
-        let isSubscribed = subscribed.utf8.elementsEqual(message.subject)
+        let isSubscribed = subscribed.consists(of: message.subject)
         // The first line says that headers follow, which their being there says as well.
         let lines = message.headers.firstIndex(of: UInt8(ascii: "\n")).map { message.headers[($0 + 1)...] }
         self.init(
             subject: isSubscribed ? subscribed : String(decoding: message.subject, as: UTF8.self),
             headers: lines.map { BusHeaders(lines: Array($0)) } ?? BusHeaders(), payload: Array(message.payload),
             replyTo: message.replyTo.isEmpty ? nil : String(decoding: message.replyTo, as: UTF8.self))
+    }
+}
+
+extension String {
+    /// Whether its UTF-8 is these bytes: one comparison of memory, since every message of a channel asks.
+    fileprivate func consists(of bytes: UnsafeRawBufferPointer) -> Bool {
+        let isSame = utf8.withContiguousStorageIfAvailable { text in
+            guard text.count == bytes.count, let left = text.baseAddress, let right = bytes.baseAddress else {
+                return text.isEmpty && bytes.isEmpty
+            }
+            return memcmp(left, right, bytes.count) == 0
+        }
+        return isSame ?? utf8.elementsEqual(bytes)
     }
 }
 

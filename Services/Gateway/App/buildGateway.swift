@@ -111,6 +111,7 @@ package func buildGateway(
         PresenceRunner(presence: presence),
         ControlRunner(control: control),
         NodeRequestsRunner(nodes: nodes),
+        FreedMemoryRunner(shards: shards),
         server,
     ]
 }
