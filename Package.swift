@@ -100,11 +100,14 @@ let package = Package(
         .systemLibrary(
             name: "CJansson", path: "Shared/CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CEpoll", path: "Shared/CEpoll"),
         .systemLibrary(name: "CMalloc", path: "Shared/CMalloc"),
         library("Reactor", path: "Shared/Reactor", ["CEpoll", heap]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
         library("Deflate", path: "Shared/Deflate", ["CZlib"]),
+        library("TLS", path: "Shared/TLS", ["COpenSSL"]),
         library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", "Reactor", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
@@ -130,7 +133,7 @@ let package = Package(
         library(
             "GatewayEdge", path: "Services/Gateway/Edge",
             [
-                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", "Deflate", "Reactor", "EventBus",
+                "GatewaySession", "GatewayWire", "JSON", "Events", "Identity", "Deflate", "Reactor", "TLS", "EventBus",
                 nioCore, nioPosix, nioHTTP1, nioExtras, hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes, crypto,
                 lifecycle, logging, metrics, dequeModule,
             ], resources: [.embedInCode("Page")]),
@@ -138,7 +141,7 @@ let package = Package(
             "GatewayApp", path: "Services/Gateway/App",
             [
                 "CMalloc", "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "EventBusNATS",
-                "Identity", "ServiceKit", "Reactor", lifecycle, logging, metrics,
+                "Identity", "ServiceKit", "Reactor", "TLS", lifecycle, logging, metrics,
             ]),
         library("GatewayProbes", path: "Services/Gateway/Probes", ["GatewaySession", "GatewayWire"]),
         program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),
@@ -172,6 +175,7 @@ let package = Package(
             ]),
 
         tests("ReactorTests", ["Reactor", "TestKit"]),
+        tests("TLSTests", ["TLS", "COpenSSL", "TestKit"]),
         tests("JSONTests", ["JSON", "TestKit"]),
         tests("DeflateTests", ["Deflate", "TestKit"]),
         tests("EventsTests", ["Events", "JSON", "TestKit"]),
@@ -188,7 +192,7 @@ let package = Package(
             "GatewayEdgeTests",
             [
                 "GatewayEdge", "GatewayApp", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "Identity",
-                "Deflate", "Reactor", "TestKit", nioCore, nioPosix, logging, crypto,
+                "Deflate", "Reactor", "TLS", "TestKit", nioCore, nioPosix, logging, crypto,
             ]),
         tests(
             "NotifierTests",

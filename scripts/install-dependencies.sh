@@ -56,6 +56,7 @@ find_missing() {
     need libnats-dev has_library libnats
     need libjansson-dev has_library jansson
     need zlib1g-dev has_library zlib
+    need libssl-dev has_library openssl
     need libsqlite3-dev has_library sqlite3
     [ "$purpose" != build ] || return 0
     need nats-server has_program nats-server
