@@ -3,10 +3,13 @@ internal import Foundation
 internal import GatewayEdge
 package import GatewaySession
 package import ServiceKit
+package import TLS
 
 /// What the gateway can be told; `docs/configuration.md` is the reference.
 package struct GatewayConfiguration: ServiceConfiguration {
     package var listen: ListenAddress
+    /// With a certificate the gateway's socket is encrypted.
+    package var tls: TLSContext?
     package var tokenSecret: String?
     /// The contents of the JWKS file.
     package var keySet: [UInt8]?
@@ -38,6 +41,10 @@ package struct GatewayConfiguration: ServiceConfiguration {
 
     package static let definitions: [SettingDefinition] = [
         SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
+        SettingDefinition(
+            "gateway.tls.certificate", .string,
+            "a PEM file with the certificate and those that vouch for it; clients must then use https and wss"),
+        SettingDefinition("gateway.tls.key", .string, "a PEM file with the certificate's private key"),
         SettingDefinition("gateway.token.secret", .secret, "HMAC secret of tokens (HS256, HS384, HS512)"),
         SettingDefinition("gateway.token.jwks", .string, "a JWKS file with public keys of tokens (RSA, ECDSA, EdDSA)"),
         SettingDefinition(
@@ -151,6 +158,7 @@ package struct GatewayConfiguration: ServiceConfiguration {
         loops = settings.integer("gateway.loops") ?? 0
         feed = settings.choice("gateway.feed") ?? .auto
         limits = GatewayConfiguration.limits(&settings)
+        tls = GatewayConfiguration.tls(&settings)
         var parser = NamespaceParser()
         namespaces = settings.structure("gateway.namespaces").map { parser.parse($0) } ?? []
         for (key, problem) in parser.problems { settings.report(key, problem) }
@@ -174,6 +182,23 @@ package struct GatewayConfiguration: ServiceConfiguration {
         if pingInterval < .seconds(1) { settings.report("gateway.ping_interval", "at least 1s") }
         if !(0...1024).contains(loops) { settings.report("gateway.loops", "from 0 to 1024") }
         if uploadBytes < 1 { settings.report("gateway.upload.bytes", "at least 1") }
+    }
+
+    private static func tls(_ settings: inout SettingsReader) -> TLSContext? {
+        let certificate = settings.string("gateway.tls.certificate")
+        let key = settings.string("gateway.tls.key")
+        switch (certificate, key) {
+        case (nil, nil): return nil
+        case (_?, nil): settings.report("gateway.tls.key", "missing: a certificate needs its key")
+        case (nil, _?): settings.report("gateway.tls.certificate", "missing: a key is nothing without its certificate")
+        case (let certificate?, let key?):
+            do throws(TLSFileError) {
+                return try TLSContext(certificateFile: certificate, keyFile: key)
+            } catch {
+                settings.report("gateway.tls.\(error.file == .key ? "key" : "certificate")", error.description)
+            }
+        }
+        return nil
     }
 
     private static func limits(_ settings: inout SettingsReader) -> GatewayLimits {

@@ -3,6 +3,7 @@ extension GatewayConfiguration {
     package static let metrics: [String: String] = [
         "apus_gateway_connections": "open connections",
         "apus_gateway_connections_opened_total": "connections that were opened",
+        "apus_gateway_tls_handshakes_total": "TLS handshakes, by how they ended",
         "apus_gateway_subscriptions": "subscriptions of all connections",
         "apus_gateway_channels": "channels that somebody connected here is on, or was a moment ago",
         "apus_gateway_frames_received_total": "what clients sent, in frames",

@@ -113,7 +113,7 @@ package func buildGateway(
         NodeRequestsRunner(nodes: nodes),
         FreedMemoryRunner(shards: shards),
         server,
-    ]
+    ] + (configuration.tls.map { [CertificateRenewal(context: $0, logger: context.logger)] } ?? [])
 }
 
 /// - Parameter count: 0 is one for every core.
@@ -142,7 +142,7 @@ private func edgeConfiguration(
     // The last to be told must have time to go.
     let patience = max(.zero, context.shutdownTimeout - .seconds(4))
     return EdgeConfiguration(
-        host: configuration.listen.host, port: configuration.listen.port,
+        host: configuration.listen.host, port: configuration.listen.port, tls: configuration.tls,
         origins: OriginPolicy(configuration.origins), limits: configuration.limits,
         pingInterval: configuration.pingInterval, offersEcho: configuration.offersEcho,
         compressesMessages: configuration.compressesMessages, serverAPIKey: configuration.serverAPIKey,

@@ -4,7 +4,7 @@ public import JSON
 public struct DevelopmentSession: Sendable, Equatable {
     public var process: Int32
     public var natsURL: String
-    /// `http://HOST:PORT` of the page.
+    /// `http://HOST:PORT` of the page, or `https`.
     public var page: String
     /// Each service's own HTTP server, by the service's name.
     public var adminAddresses: [String: String]

@@ -24,7 +24,7 @@ struct DevelopmentPlan: Sendable {
     let server: Program?
     let natsURL: String
     let services: [Program]
-    /// `http://HOST:PORT`.
+    /// `http://HOST:PORT`, or `https` where the gateway has a certificate.
     let page: String
     let configurationPath: String
     /// Nil when the configuration, somebody's own, has none.
@@ -62,12 +62,14 @@ struct DevelopmentPlan: Sendable {
         let configuration = named ?? folder.configurationPath
         let settings = try ToolSettings(
             flags: options.flags, file: configuration, isNamed: named != nil, environment: environment)
+        let shownHost = host == "0.0.0.0" ? "127.0.0.1" : host
+        let scheme = settings.gatewaySpeaksTLS ? "https" : "http"
         return DevelopmentPlan(
             server: serverPath.map { server($0, serverPlan, folder) }, natsURL: serverPlan.url,
             services: zip(services, paths).map { name, path in
                 service(name, path, configuration, serverPlan.url, listen, options, logLevel)
             },
-            page: "http://\(ListenAddress(host: host == "0.0.0.0" ? "127.0.0.1" : host, port: listen.port))",
+            page: "\(scheme)://\(ListenAddress(host: shownHost, port: listen.port))",
             configurationPath: configuration, tokenSecret: settings.tokenSecret, notes: notes)
     }
 

@@ -17,6 +17,8 @@ struct ToolSettings: Sendable {
     let tokenSecret: String?
     let apiKey: String?
     let gatewayAddress: ListenAddress
+    /// Whether clients must use https and wss.
+    let gatewaySpeaksTLS: Bool
     /// The configuration file in use.
     let configurationFile: String?
     /// The `apus dev` that runs with that file; where its server is beats what the file says.
@@ -27,6 +29,7 @@ struct ToolSettings: Sendable {
             SettingDefinition("gateway.token.secret", .secret, "signs tokens"),
             SettingDefinition("gateway.api.key", .secret, "the key of the server API"),
             SettingDefinition("gateway.listen", .address, default: "127.0.0.1:8080", "where clients connect"),
+            SettingDefinition("gateway.tls.certificate", .string, "with it clients use https and wss"),
         ]
 
     /// The file is the one that is named, by the argument or by `APUS_CONFIG`, else that of `apus dev` in this folder.
@@ -68,6 +71,7 @@ struct ToolSettings: Sendable {
             tokenSecret = reader.string("gateway.token.secret")
             apiKey = reader.string("gateway.api.key")
             gatewayAddress = reader.address("gateway.listen") ?? ListenAddress(host: "127.0.0.1", port: 8080)
+            gatewaySpeaksTLS = reader.string("gateway.tls.certificate") != nil
             let prefix = reader.string("bus.prefix") ?? "apus"
             if let subjects = Subjects(prefix: prefix) {
                 self.subjects = subjects

@@ -3,12 +3,15 @@ package import Logging
 internal import NIOPosix
 internal import Reactor
 internal import ServiceLifecycle
+package import TLS
 
 /// What the edge needs besides the shards.
 package struct EdgeConfiguration: Sendable {
     package var host: String
     /// 0 picks a free one.
     package var port: Int
+    /// With it all connections are encrypted.
+    package var tls: TLSContext?
     package var origins: OriginPolicy
     package var limits: GatewayLimits
     package var pingInterval: Duration
@@ -21,13 +24,15 @@ package struct EdgeConfiguration: Sendable {
     package var drain: DrainPolicy
 
     package init(
-        host: String, port: Int, origins: OriginPolicy = OriginPolicy([]), limits: GatewayLimits = GatewayLimits(),
-        pingInterval: Duration = .seconds(25), offersEcho: Bool = false, compressesMessages: Bool = false,
+        host: String, port: Int, tls: TLSContext? = nil, origins: OriginPolicy = OriginPolicy([]),
+        limits: GatewayLimits = GatewayLimits(), pingInterval: Duration = .seconds(25), offersEcho: Bool = false,
+        compressesMessages: Bool = false,
         serverAPIKey: String? = nil, upload: UploadConfiguration? = nil, page: PageConfiguration = PageConfiguration(),
         drain: DrainPolicy = DrainPolicy()
     ) {
         self.host = host
         self.port = port
+        self.tls = tls
         self.origins = origins
         self.limits = limits
         self.pingInterval = pingInterval
@@ -70,11 +75,12 @@ package struct GatewayServer: Service {
         let admission = ConnectionAdmission(maximum: limits.connections, metrics: services.metrics)
         let loops = shards.loops(limits: limits, admission: admission)
         let http = makeHTTP(admission)
+        let handshakes = TLSHandshakeMetrics()
         let desk = FrontDesk(
             routes: SocketRoutes(
                 shards: shards, origins: configuration.origins, limits: limits, offersEcho: configuration.offersEcho,
                 phoenix: PhoenixRules(services), compressesMessages: configuration.compressesMessages),
-            http: http)
+            http: http, tls: configuration.tls.map { TLSAcceptor(context: $0, metrics: handshakes, logger: logger) })
         let listener = try SocketListener(
             host: configuration.host, port: configuration.port,
             unacknowledgedTimeout: configuration.pingInterval * 2, loops: loops, logger: logger,

@@ -19,6 +19,7 @@ final class HTTPConnections: Sendable {
     private struct Arrival: Sendable {
         var descriptor: Int32
         var received: [UInt8]
+        var isCounted: Bool
     }
 
     private let group: any EventLoopGroup
@@ -81,10 +82,12 @@ final class HTTPConnections: Sendable {
     // MARK: Connections
 
     /// Takes a connection over, with what has come of it. From any thread.
-    func serve(_ descriptor: Int32, received: [UInt8]) {
-        if case .terminated = arrived.yield(Arrival(descriptor: descriptor, received: received)) {
+    /// - Parameter isCounted: whether the connection is over for the admission when it is over here.
+    func serve(_ descriptor: Int32, received: [UInt8], isCounted: Bool = true) {
+        let arrival = Arrival(descriptor: descriptor, received: received, isCounted: isCounted)
+        if case .terminated = arrived.yield(arrival) {
             close(descriptor)
-            admission.left()
+            if isCounted { admission.left() }
         }
     }
 
@@ -98,7 +101,7 @@ final class HTTPConnections: Sendable {
     }
 
     private func serve(_ arrival: Arrival) async {
-        defer { admission.left() }
+        defer { if arrival.isCounted { admission.left() } }
         let value: HTTP1Channel.Value
         do {
             value = try await ClientBootstrap(group: group)

@@ -15,7 +15,7 @@ final class EdgeLoop: Sendable {
     /// Where small pieces are put together for one write.
     nonisolated(unsafe) let outbound: UnsafeMutableRawBufferPointer
     /// Those who have not finished a request yet.
-    private nonisolated(unsafe) var undecided: [Int32: FrontConnection] = [:]
+    private nonisolated(unsafe) var undecided: [Int32: any UndecidedConnection] = [:]
     private nonisolated(unsafe) var ownCompressor: LoopCompressor?
 
     private static let bufferBytes = 65_536
@@ -52,8 +52,8 @@ final class EdgeLoop: Sendable {
 
     // MARK: Those who have not said what they want
 
-    func wait(for connection: FrontConnection) { undecided[connection.descriptor] = connection }
-    func decided(_ connection: FrontConnection) { undecided[connection.descriptor] = nil }
+    func wait(for connection: any UndecidedConnection) { undecided[connection.descriptor] = connection }
+    func decided(_ connection: any UndecidedConnection) { undecided[connection.descriptor] = nil }
 
     /// Closes those who took too long. Called about once a second.
     func sweep() {
@@ -65,4 +65,13 @@ final class EdgeLoop: Sendable {
     func closeUndecided() {
         for connection in Array(undecided.values) { connection.close() }
     }
+}
+
+/// A connection that has not said what it wants: it is in the middle of a handshake, or of the head of its first request.
+protocol UndecidedConnection: AnyObject {
+    var descriptor: Int32 { get }
+    /// When it is closed if it has still not said it.
+    var deadline: ContinuousClock.Instant { get }
+    func timedOut()
+    func close()
 }

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Reactor
 
 /// A connection that has been told its last words: what it still sends is thrown away until it goes, or a moment is over.
@@ -22,6 +21,7 @@ final class Farewell: ReactorHandler {
     static func bid(_ socket: SocketEnd, words: [UInt8], _ loop: EdgeLoop) {
         let farewell = Farewell(socket, loop)
         loop.reactor.replaceHandler(of: socket.descriptor, with: farewell)
+        farewell.socket.pause(false, loop)
         farewell.socket.append(words)
         farewell.socket.flush(loop)
         farewell.endWriting()
@@ -29,10 +29,11 @@ final class Farewell: ReactorHandler {
     }
 
     private func endWriting() {
-        if !socket.isBlocked { shutdown(socket.descriptor, Int32(SHUT_WR)) }
+        if !socket.isBlocked { socket.endWriting() }
     }
 
     func ready(_ readiness: Readiness) {
+        let readiness = socket.told(readiness)
         if readiness.contains(.writing) {
             socket.flush(loop)
             endWriting()

@@ -8,16 +8,31 @@ internal import Reactor
 struct FrontDesk: Sendable {
     let routes: SocketRoutes
     let http: HTTPConnections
+    /// Nil where nothing is encrypted.
+    let tls: TLSAcceptor?
 
     /// Begins with a connection that was just accepted, on its loop.
     func receive(_ descriptor: Int32, _ loop: EdgeLoop) {
-        switch loop.admission.entered() {
-        case .serve: FrontConnection(descriptor, loop, self, isExcess: false).begin()
-        case .refuse: FrontConnection(descriptor, loop, self, isExcess: true).begin()
-        case .drop:
+        let verdict = loop.admission.entered()
+        guard verdict != .drop else {
             Glibc.close(descriptor)
-            loop.admission.left()
+            return loop.admission.left()
         }
+        let isExcess = verdict == .refuse
+        // Those that are too many anyway are waited for a moment only.
+        let time = isExcess ? min(loop.limits.connectTimeout, .seconds(1)) : loop.limits.connectTimeout
+        let arrival = Arrival(deadline: .now + time, isExcess: isExcess)
+        let socket = SocketEnd(descriptor: descriptor)
+        guard let tls else { return FrontConnection(socket, arrival, loop, self).begin() }
+        TLSGreeting.begin(socket, arrival, tls, loop, self)
+    }
+
+    /// What is known of a connection before it has said anything.
+    struct Arrival {
+        /// When it must have said what it wants.
+        let deadline: ContinuousClock.Instant
+        /// One connection more than the gateway serves: it is told so once its request can be answered.
+        let isExcess: Bool
     }
 }
 
@@ -25,29 +40,32 @@ struct FrontDesk: Sendable {
 ///
 /// WebSockets stay on the loop; everything else goes to the HTTP server, with what has come of it. Whoever does not send a
 /// head in time is closed.
-final class FrontConnection: ReactorHandler {
+final class FrontConnection: ReactorHandler, UndecidedConnection {
     private let loop: EdgeLoop
     private let desk: FrontDesk
     private var socket: SocketEnd
     private var received: [UInt8] = []
-    /// One connection more than the gateway serves: it is told so once its request can be answered.
-    private let isExcess: Bool
-    let deadline: ContinuousClock.Instant
+    private let arrival: FrontDesk.Arrival
 
     var descriptor: Int32 { socket.descriptor }
+    var deadline: ContinuousClock.Instant { arrival.deadline }
 
-    init(_ descriptor: Int32, _ loop: EdgeLoop, _ desk: FrontDesk, isExcess: Bool) {
-        socket = SocketEnd(descriptor: descriptor)
+    init(_ socket: SocketEnd, _ arrival: FrontDesk.Arrival, _ loop: EdgeLoop, _ desk: FrontDesk) {
+        self.socket = socket
+        self.arrival = arrival
         self.loop = loop
         self.desk = desk
-        self.isExcess = isExcess
-        // Those that are too many anyway are waited for a moment only.
-        let time = isExcess ? min(loop.limits.connectTimeout, .seconds(1)) : loop.limits.connectTimeout
-        deadline = .now + time
     }
 
+    /// Begins with a connection that nobody watches yet.
     func begin() {
         guard loop.reactor.watch(descriptor, for: .reading, self) else { return socket.close(loop) }
+        loop.wait(for: self)
+    }
+
+    /// Takes a connection over from its handler.
+    func takeOver() {
+        loop.reactor.replaceHandler(of: descriptor, with: self)
         loop.wait(for: self)
     }
 
@@ -62,6 +80,9 @@ final class FrontConnection: ReactorHandler {
     }
 
     func ready(_ readiness: Readiness) {
+        let readiness = socket.told(readiness)
+        if readiness.contains(.writing) { socket.flush(loop) }
+        guard readiness.contains(.reading) else { return }
         switch socket.receive(loop) {
         case .nothing: break
         case .end: close()
@@ -84,7 +105,7 @@ final class FrontConnection: ReactorHandler {
             if received.count > maximum { refuse(status: 431, reason: "the request's head is too large") }
             return
         }
-        if isExcess {
+        if arrival.isExcess {
             loop.admission.count(.connections)
             return refuse(
                 status: 503, reason: "this gateway has as many connections as it serves; try again",
@@ -115,6 +136,7 @@ final class FrontConnection: ReactorHandler {
 
     private func serveHTTP() {
         loop.decided(self)
+        if socket.isSecure { return TLSRelay.begin(socket.handOver(), received: received, desk.http, loop) }
         loop.reactor.unwatch(descriptor)
         desk.http.serve(socket.handOver().descriptor, received: received)
     }

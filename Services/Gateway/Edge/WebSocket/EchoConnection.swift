@@ -24,12 +24,11 @@ final class EchoConnection: ReactorHandler {
     }
 
     func ready(_ readiness: Readiness) {
+        let readiness = socket.told(readiness)
         if readiness.contains(.writing) { socket.flush(loop) }
         // A client that does not read is not read from: what is echoed must not pile up.
-        if socket.isBlocked {
-            guard !readiness.contains(.hungUp) else { return end() }
-            return loop.reactor.change(socket.descriptor, to: .writing)
-        }
+        socket.pause(socket.isBlocked, loop)
+        guard !socket.isBlocked else { return readiness.contains(.hungUp) ? end() : () }
         guard readiness.contains(.reading) else { return }
         switch socket.receive(loop) {
         case .bytes(let count): received(UnsafeBufferPointer(rebasing: loop.inbound[..<count]).span)

@@ -95,6 +95,7 @@ final class WebSocketConnection: ReactorHandler, Transport {
     // MARK: In
 
     func ready(_ readiness: Readiness) {
+        let readiness = socket.told(readiness)
         if readiness.contains(.writing) {
             socket.flush(loop)
             tellIfWritable()
