@@ -109,6 +109,21 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "with a certificate everything goes over https and wss, also a renewed one and what hostile clients send",
+            .timeLimit(.minutes(5)))
+        func tls() async throws {
+            let configuration = SystemConfiguration(
+                gateway: """
+                      anonymous: true
+                      echo: true
+                      upload: { directory: uploads, bytes: 209715200 }
+                      limits: { connect_timeout: 3s, message_bytes: 8388608, connections_per_user: 0 }
+                      namespaces: [ { name: fire, subscribe: anyone } ]
+                    """)
+            try await ApusSystem.run([.gateway], configuration: configuration) { try await $0.runScenario("tls") }
+        }
+
         @Test("every limit has its answer and its metric", .timeLimit(.minutes(3)))
         func limits() async throws {
             let configuration = SystemConfiguration(

@@ -84,6 +84,30 @@ extension EndToEndTests {
             #expect(noCertificate.output.contains("cannot be used for TLS"), "\(noCertificate.output)")
         }
 
+        @Test("a certificate that cannot be used is a wrong configuration, told by its key", .timeLimit(.minutes(1)))
+        func wrongCertificate() async throws {
+            let folder = try TemporaryFolder()
+            let file = try folder.write("apus.yaml", SystemConfiguration().yaml)
+            let cases = [
+                (["--gateway-tls-certificate", "nowhere.pem"], "gateway.tls.key: missing"),
+                (["--gateway-tls-key", "nowhere.key"], "gateway.tls.certificate: missing"),
+                (
+                    ["--gateway-tls-certificate", "nowhere.pem", "--gateway-tls-key", "nowhere.key"],
+                    "gateway.tls.certificate: cannot read nowhere.pem"
+                ),
+                (
+                    ["--gateway-tls-certificate", file.path, "--gateway-tls-key", file.path],
+                    "gateway.tls.certificate: \(file.path) holds no certificate"
+                ),
+            ]
+            for (arguments, words) in cases {
+                let process = try ProgramProcess(
+                    ApusProgram.gateway.url, ["--config", file.path] + arguments, folder: folder.url)
+                #expect(try await process.waitForExit() == .status(78))
+                #expect(process.output.contains(words), "\(process.output)")
+            }
+        }
+
         @Test(
             "a wrong configuration is reported whole, key by key, and exits 78", .timeLimit(.minutes(1)),
             arguments: ApusProgram.services)

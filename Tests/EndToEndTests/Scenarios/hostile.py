@@ -14,21 +14,6 @@ CROWD = 3000
 PATIENCE = 5.0
 
 
-def gateway_process():
-    """The gateway's process id."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
-                if b"apus-gateway" in (line := file.read()) and FOLDER.encode() in line:
-                    return int(entry)
-    raise ProcessLookupError("no gateway")
-
-
-def resident_megabytes(process):
-    with open(f"/proc/{process}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
-
-
 def silent_socket(receive_buffer=None):
     host, port = GATEWAY.split(":")
     peer = sockets.socket()

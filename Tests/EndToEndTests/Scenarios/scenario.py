@@ -136,6 +136,21 @@ def admin_address(service):
     return os.environ[f"APUS_TEST_ADMIN_{service.upper()}"]
 
 
+def gateway_process():
+    """The gateway's process id."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
+                if b"apus-gateway" in (line := file.read()) and FOLDER.encode() in line:
+                    return int(entry)
+    raise ProcessLookupError("no gateway")
+
+
+def resident_megabytes(process):
+    with open(f"/proc/{process}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+
 async def metrics(service):
     """The service's metrics: {'name{label="value"}': number}."""
     async with httpx.AsyncClient() as http:
