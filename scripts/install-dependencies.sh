@@ -64,7 +64,6 @@ find_missing() {
     [ "$purpose" != run ] || return 0
     case $purpose in bench*)
         need python3 has_program python3
-        need libssl-dev has_library openssl # the load generator speaks TLS
         need util-linux has_program setpriv # pins programs to cores, and ends them with the harness
         [ "$purpose" != bench ] || return 0
         need python3-venv has_python
