@@ -25,7 +25,8 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 has_program() { command -v "$1" >/dev/null 2>&1; }
 has_library() { has_program pkg-config && pkg-config --exists "$1"; }
-has_shared_library() { PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -qF "$1"; }
+# Not `grep -q`: it stops reading at once, and under pipefail the death of its source would be a library that is missing.
+has_shared_library() { PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -F "$1" >/dev/null; }
 has_certificates() { [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ]; }
 has_python() {
     local python
