@@ -71,7 +71,7 @@ struct NATSTests {
             message.headers[HeaderName.user] = user
             while true {
                 do {
-                    return try await JSONValue(parsing: bus.request(message, timeout: .seconds(5)).payload)
+                    return try await JSONValue(parsing: bus.request(message, timeout: .seconds(30)).payload)
                 } catch let error as BusError where error.code == .noResponders {
                     try await Task.sleep(for: .milliseconds(5))
                 }
