@@ -92,7 +92,9 @@ import Testing
                 .send(.subscribed(channel: "room:a", SubscribeResult(expiresIn: 60), 2)), .follow(room),
                 .look(room, at: Timestamp(seconds: 1_065)),
             ])
-        #expect(session.subscriptionDeadlineReached(room, time: Timestamp(seconds: 1_064)) == [])
+        #expect(
+            session.subscriptionDeadlineReached(room, time: Timestamp(seconds: 1_064))
+                == [.look(room, at: Timestamp(seconds: 1_065))])
         var renewed = session
         #expect(
             renewed.receive(
@@ -100,7 +102,9 @@ import Testing
                 == [
                     .send(.subscriptionRefreshed(.after(seconds: 140), 3)), .look(room, at: Timestamp(seconds: 1_205)),
                 ])
-        #expect(renewed.subscriptionDeadlineReached(room, time: Timestamp(seconds: 1_065)) == [])
+        #expect(
+            renewed.subscriptionDeadlineReached(room, time: Timestamp(seconds: 1_065))
+                == [.look(room, at: Timestamp(seconds: 1_205))])
         #expect(
             renewed.receive(.subscriptionRefresh(channel: "room:a", token: "endless", 4), time: time, now: now)
                 == [.send(.subscriptionRefreshed(.never, 4))])
@@ -144,8 +148,12 @@ import Testing
     @Test("a hook is asked again before its time is over, once, and gives another")
     func renewal() throws {
         var session = try leased()
-        #expect(session.subscriptionDeadlineReached(task, time: Timestamp(seconds: 1_055)) == [])
         let due = Timestamp(seconds: 1_056)
+        // The clock of the wheel and the time of day differ by a little.
+        #expect(
+            session.subscriptionDeadlineReached(task, time: due.advanced(by: .milliseconds(-1))) == [
+                .look(task, at: due)
+            ])
         #expect(session.subscriptionDeadlineReached(task, time: due) == [.renew(task)])
         #expect(session.subscriptionDeadlineReached(task, time: due) == [])
         #expect(

@@ -77,16 +77,19 @@ extension Session {
         return [.look(channel, at: asksAt)]
     }
 
-    /// A moment that was asked for by ``SessionAction/look(_:at:)`` has come.
+    /// A moment that was asked for by ``SessionAction/look(_:at:)`` has come. It may be early, since moments go by another
+    /// clock than the time of day, which is set now and then: the client is looked at again.
     package mutating func subscriptionDeadlineReached(_ channel: ChannelName, time: Timestamp) -> [SessionAction] {
         switch entries[channel]?.lease {
         case nil: return []
         case .token(let end)?:
-            guard end.advanced(by: rules.expiry.tokenGrace) <= time else { return [] }
-            return unsubscribe(channel, .expired)
+            let last = end.advanced(by: rules.expiry.tokenGrace)
+            return last <= time ? unsubscribe(channel, .expired) : [.look(channel, at: last)]
         case .hook(let end, let asksAt, let isAsking)?:
             guard end.advanced(by: rules.expiry.hookGrace) > time else { return unsubscribe(channel, .expired) }
-            guard asksAt <= time, !isAsking else { return [] }
+            // What comes of the question sets the next look.
+            if isAsking { return [] }
+            guard asksAt <= time else { return [.look(channel, at: asksAt)] }
             entries.change(channel) { $0.lease = .hook(endsAt: end, asksAt: asksAt, isAsking: true) }
             return [.renew(channel)]
         }
