@@ -55,6 +55,13 @@ public protocol EventBus: MessageFeed {
     /// Removes the messages of `stream` on `subject` (nil is all), except for the newest `keep`.
     func purge(stream: String, subject: String?, keep: Int) async throws(BusError)
 
+    /// How many messages of `stream` there are on each subject that matches `pattern`.
+    /// - Throws: `notFound` if there is no such stream.
+    func subjectCounts(in stream: String, matching pattern: String) async throws(BusError) -> [String: UInt64]
+
+    /// - Throws: `notFound` if there is no such consumer.
+    func consumerState(_ name: String, of stream: String) async throws(BusError) -> ConsumerState
+
     /// Makes the durable consumer, or changes it to be as specified.
     func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer
 

@@ -104,6 +104,22 @@ public struct ConsumerSpecification: Sendable, Equatable {
     }
 }
 
+/// How far a durable consumer has come.
+public struct ConsumerState: Sendable, Equatable {
+    /// How many messages it has never delivered.
+    public var pending: UInt64
+    /// How many are delivered and not acknowledged, those that wait for another delivery among them.
+    public var unacknowledged: Int
+    /// The highest sequence of the stream that it has delivered; 0 before the first.
+    public var lastDelivered: UInt64
+
+    public init(pending: UInt64, unacknowledged: Int, lastDelivered: UInt64) {
+        self.pending = pending
+        self.unacknowledged = unacknowledged
+        self.lastDelivered = lastDelivered
+    }
+}
+
 /// A key-value bucket.
 public struct BucketSpecification: Sendable, Equatable {
     /// Letters, digits, `_`, `-`.

@@ -169,6 +169,22 @@ public final class NATSEventBus: EventBus {
         }
     }
 
+    public func subjectCounts(
+        in stream: String, matching pattern: String
+    ) async throws(BusError) -> [String: UInt64] {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.subjectCounts(in: stream, matching: pattern)
+        }
+    }
+
+    public func consumerState(_ name: String, of stream: String) async throws(BusError) -> ConsumerState {
+        try await translated { () async throws(NATSError) in
+            let found = try await jetStream.consumerInformation(name, of: stream)
+            return ConsumerState(
+                pending: found.pending, unacknowledged: found.unacknowledged, lastDelivered: found.lastDelivered)
+        }
+    }
+
     public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try await translated { () async throws(NATSError) in
             NATSBusConsumer(consumer: try await jetStream.consumer(ConsumerConfiguration(specification)))

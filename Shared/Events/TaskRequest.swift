@@ -25,13 +25,40 @@ public struct TaskRequest: Sendable, Hashable {
     public var maximumAttempts: Int?
     /// How long one attempt may take; nil is what the worker has for this task.
     public var timeout: Duration?
+    /// After how long an attempt is told to come to its end by itself; nil is what the worker has for this task.
+    public var softTimeout: Duration?
     /// Not to be run before this moment.
     public var eta: Timestamp?
+    /// In place of ``eta``: not to be run before so long after its submission.
+    public var delay: Duration?
+    /// If no attempt has begun by then, none does.
+    public var expires: Expiry?
+    /// How long to wait between attempts; nil is what the worker has for this task.
+    public var retry: Retry?
+
+    /// When a task is no longer worth beginning.
+    public enum Expiry: Sendable, Hashable {
+        case at(Timestamp)
+        /// So long after its submission.
+        case after(Duration)
+    }
+
+    /// The longest waits before the second attempt, and of all; nil is what the worker has for this task.
+    public struct Retry: Sendable, Hashable {
+        public var base: Duration?
+        public var maximum: Duration?
+
+        public init(base: Duration? = nil, maximum: Duration? = nil) {
+            self.base = base
+            self.maximum = maximum
+        }
+    }
 
     public init(
         id: TaskID? = nil, name: String, arguments: JSONObject = [:], user: String? = nil,
         queue: String = TaskRequest.defaultQueue, maximumAttempts: Int? = nil, timeout: Duration? = nil,
-        eta: Timestamp? = nil
+        softTimeout: Duration? = nil, eta: Timestamp? = nil, delay: Duration? = nil, expires: Expiry? = nil,
+        retry: Retry? = nil
     ) {
         self.id = id
         self.name = name
@@ -40,7 +67,29 @@ public struct TaskRequest: Sendable, Hashable {
         self.queue = queue
         self.maximumAttempts = maximumAttempts
         self.timeout = timeout
+        self.softTimeout = softTimeout
         self.eta = eta
+        self.delay = delay
+        self.expires = expires
+        self.retry = retry
+    }
+
+    /// When it is due, if it was submitted at `submittedAt`; nil is at once.
+    public func due(submittedAt: Timestamp) -> Timestamp? { eta ?? delay.map(submittedAt.advanced(by:)) }
+
+    /// From when on it is not begun any more, if it was submitted at `submittedAt`; nil is never.
+    public func expiry(submittedAt: Timestamp) -> Timestamp? {
+        switch expires {
+        case nil: nil
+        case .at(let moment): moment
+        case .after(let duration): submittedAt.advanced(by: duration)
+        }
+    }
+
+    /// Replaces what counts from the submission by moments, so that it means the same whenever it is read.
+    public mutating func fixTimes(submittedAt: Timestamp) {
+        if let due = due(submittedAt: submittedAt) { (eta, delay) = (due, nil) }
+        if let expiry = expiry(submittedAt: submittedAt) { expires = .at(expiry) }
     }
 
     /// Why JSON is not a task: which member, and what it must be.
@@ -63,146 +112,6 @@ public struct TaskRequest: Sendable, Hashable {
 
     /// Whether `text` may be a user's id here, that is `user:<text>` is a channel.
     public static func isUser(_ text: String) -> Bool { (try? ChannelName(namespace: "user", name: text)) != nil }
-}
-
-// MARK: - JSON
-
-extension TaskRequest {
-    /// Reads a request.
-    /// - Parameter address: the queue and name that the message's subject says, which the request must not contradict.
-    public init(
-        json: JSONValue, address: (queue: String, name: String)? = nil
-    ) throws(Invalid) {
-        guard let members = json.objectValue else {
-            throw Invalid(field: "", problem: "a task is an object, not \(json.kindDescription)")
-        }
-        let fields = Fields(members: members)
-        guard let name = try fields.text("name") ?? address?.name else {
-            throw Invalid(field: "name", problem: "is missing: it says which task to run")
-        }
-        let queue = try fields.text("queue") ?? address?.queue ?? TaskRequest.defaultQueue
-        guard TaskRequest.isName(name) else {
-            throw Invalid(field: "name", problem: "must be 1 to 128 letters, digits, _, - and single dots")
-        }
-        guard TaskRequest.isQueue(queue) else {
-            throw Invalid(field: "queue", problem: "must be 1 to 64 letters, digits, _ and -")
-        }
-        if let address, address != (queue, name) {
-            throw Invalid(
-                field: address.name == name ? "queue" : "name",
-                problem: "is not the one that the message's subject says")
-        }
-        self.init(name: name, queue: queue)
-        id = try fields.id()
-        arguments = try fields.arguments()
-        user = try fields.user()
-        maximumAttempts = try fields.maximumAttempts()
-        timeout = try fields.timeout()
-        eta = try fields.eta()
-    }
-
-    /// The request as JSON; members that are not set are left out.
-    public var json: JSONValue {
-        var members = JSONObject()
-        members["id"] = id.map { .string($0.description) }
-        members["name"] = .string(name)
-        members["args"] = .object(arguments)
-        members["user"] = user.map { .string($0) }
-        members["queue"] = .string(queue)
-        members["max_attempts"] = maximumAttempts.map { .integer(Int64($0)) }
-        members["timeout"] = timeout.map { .string(DurationText.format($0)) }
-        members["eta"] = eta.map { .string($0.description) }
-        return .object(members)
-    }
-}
-
-/// The members of a request, read one by one. A member that is null is one that is not there.
-private struct Fields {
-    let members: JSONObject
-
-    private func member(_ name: String) -> JSONValue? {
-        guard let value = members[name], !value.isNull else { return Optional.none }
-        return value
-    }
-
-    func text(_ name: String) throws(TaskRequest.Invalid) -> String? {
-        guard let value = member(name) else { return nil }
-        guard let text = value.stringValue else {
-            throw TaskRequest.Invalid(field: name, problem: "must be a string, not \(value.kindDescription)")
-        }
-        return text
-    }
-
-    func id() throws(TaskRequest.Invalid) -> TaskID? {
-        guard let text = try text("id") else { return nil }
-        guard let id = TaskID(text) else {
-            throw TaskRequest.Invalid(field: "id", problem: "must be 1 to 128 letters, digits, _, - and single dots")
-        }
-        return id
-    }
-
-    func arguments() throws(TaskRequest.Invalid) -> JSONObject {
-        guard let value = member("args") else { return [:] }
-        guard let arguments = value.objectValue else {
-            throw TaskRequest.Invalid(field: "args", problem: "must be an object, not \(value.kindDescription)")
-        }
-        return arguments
-    }
-
-    /// A user is text; a whole number, which many systems use for users, is taken as its digits.
-    func user() throws(TaskRequest.Invalid) -> String? {
-        let text: String?
-        if case .integer(let number)? = member("user") { text = String(number) } else { text = try self.text("user") }
-        guard let text else { return nil }
-        guard TaskRequest.isUser(text) else {
-            throw TaskRequest.Invalid(
-                field: "user", problem: "must be a user's id: 1 to 200 bytes without an empty part between dots")
-        }
-        return text
-    }
-
-    func maximumAttempts() throws(TaskRequest.Invalid) -> Int? {
-        guard let value = member("max_attempts") else { return nil }
-        guard let number = value.integerValue, (1...Int64(TaskRequest.maximumAttemptsLimit)).contains(number) else {
-            throw TaskRequest.Invalid(
-                field: "max_attempts", problem: "must be a whole number from 1 to \(TaskRequest.maximumAttemptsLimit)")
-        }
-        return Int(number)
-    }
-
-    func timeout() throws(TaskRequest.Invalid) -> Duration? {
-        guard let value = member("timeout") else { return nil }
-        let duration: Duration?
-        switch value {
-        case .string(let text): duration = DurationText.parse(text)
-        case .integer(let seconds): duration = DurationText.parse(String(seconds))
-        case .double(let seconds) where seconds.isFinite && seconds < 1e9:
-            duration = .milliseconds(Int64((seconds * 1000).rounded()))
-        default: duration = nil
-        }
-        guard let duration, duration > .zero, duration <= TaskRequest.timeoutLimit else {
-            throw TaskRequest.Invalid(
-                field: "timeout", problem: "must be a time such as \"30s\", \"5m\" or 30 (seconds), at most 30d")
-        }
-        return duration
-    }
-
-    func eta() throws(TaskRequest.Invalid) -> Timestamp? {
-        guard let value = member("eta") else { return nil }
-        let moment: Timestamp?
-        switch value {
-        case .string(let text): moment = Timestamp(rfc3339: text)
-        case .integer(let seconds) where (0...9_000_000_000).contains(seconds): moment = Timestamp(seconds: seconds)
-        case .double(let seconds) where (0...9e9).contains(seconds):
-            moment = Timestamp(nanoseconds: Int64(seconds * 1000) * 1_000_000)
-        default: moment = nil
-        }
-        guard let moment else {
-            throw TaskRequest.Invalid(
-                field: "eta", problem: "must be a moment such as \"2026-01-01T00:00:00Z\" or seconds since 1970")
-        }
-        return moment
-    }
 }
 
 extension Subjects {

@@ -51,6 +51,35 @@ extension EventBusContract {
             for delivery in deliveries { try await delivery.acknowledge() }
             try await eventually("the queue being empty") { try await bus.streamState(stream).messages == 0 }
         },
+        Case("a consumer's state tells what it has not delivered and what is not answered") { bus in
+            let (stream, root, consumer) = try await queue(on: bus, messages: 3)
+            try expectEqual(
+                try await bus.consumerState("worker", of: stream),
+                ConsumerState(pending: 3, unacknowledged: 0, lastDelivered: 0), "the state before the first delivery")
+            let deliveries = try await fetch(2, from: consumer)
+            try expectEqual(
+                try await bus.consumerState("worker", of: stream),
+                ConsumerState(pending: 1, unacknowledged: 2, lastDelivered: 2), "the state after two")
+            try await deliveries[0].acknowledge()
+            try await deliveries[1].retry(after: .seconds(60))
+            try await eventually("the acknowledgement being seen") {
+                try await bus.consumerState("worker", of: stream)
+                    == ConsumerState(pending: 1, unacknowledged: 1, lastDelivered: 2)
+            }
+            try await bus.append(message("\(root).b.c", "3"))
+            try await eventually("the removal of the first message") {
+                try await bus.subjectCounts(in: stream, matching: "\(root).>") == ["\(root).a": 2, "\(root).b.c": 1]
+            }
+            try expectEqual(
+                try await bus.subjectCounts(in: stream, matching: "\(root).b.>"), ["\(root).b.c": 1], "one's count")
+            try expectEqual(try await bus.subjectCounts(in: stream, matching: "no.one"), [:], "nobody's count")
+            try await expectError(.notFound, "a consumer that is not there") {
+                _ = try await bus.consumerState("other", of: stream)
+            }
+            try await expectError(.notFound, "a stream that is not there") {
+                _ = try await bus.subjectCounts(in: "NO_\(root)", matching: ">")
+            }
+        },
         Case("headers and payload are delivered as they were appended") { bus in
             let (_, root, consumer) = try await queue(on: bus, messages: 0)
             let payload = (0...255).map { UInt8($0) }

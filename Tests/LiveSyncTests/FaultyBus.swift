@@ -86,6 +86,14 @@ final class FaultyBus: EventBus {
         try await bus.purge(stream: stream, subject: subject, keep: keep)
     }
 
+    func subjectCounts(in stream: String, matching pattern: String) async throws(BusError) -> [String: UInt64] {
+        try await bus.subjectCounts(in: stream, matching: pattern)
+    }
+
+    func consumerState(_ name: String, of stream: String) async throws(BusError) -> ConsumerState {
+        try await bus.consumerState(name, of: stream)
+    }
+
     func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try await bus.consumer(specification)
     }

@@ -13,13 +13,13 @@ struct Worker: Service {
     let random: @Sendable () -> Double
 
     func run() async throws {
-        guard let store = try await makeStore() else { return }
+        guard let (store, queues) = try await makeStores() else { return }
         context.readiness.set("streams", true)
         let service = MicroService(
             name: context.name, version: context.version, description: "Runs tasks and reports their progress",
             bus: context.bus, subjects: context.subjects, logger: context.logger)
         let parts = WorkerParts(
-            bus: context.bus, subjects: context.subjects, clock: clock, store: store,
+            bus: context.bus, subjects: context.subjects, clock: clock, store: store, queues: queues,
             announcer: TaskAnnouncer(bus: context.bus, subjects: context.subjects),
             deadLetters: DeadLetters(bus: context.bus, subjects: context.subjects), tasks: tasks,
             running: RunningAttempts(), lease: configuration.lease, worker: service.id, random: random,
@@ -27,9 +27,13 @@ struct Worker: Service {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await CancelWatch(parts: parts).run() }
             group.addTask { try await TaskCalls(parts: parts, service: service, makeID: Worker.makeID).run() }
+            let gates = configuration.queues.mapValues { _ in QueueGate() }
+            group.addTask { try await PauseWatch(parts: parts, gates: gates).run() }
+            group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }
             for (queue, concurrency) in configuration.queues {
+                guard let gate = gates[queue] else { continue }
                 let worker = QueueWorker(
-                    queue: queue, concurrency: concurrency, drainTime: drainTime, parts: parts)
+                    queue: queue, concurrency: concurrency, gate: gate, drainTime: drainTime, parts: parts)
                 group.addTask { try await worker.run() }
             }
         }
@@ -41,15 +45,17 @@ struct Worker: Service {
         max(.zero, context.shutdownTimeout - min(.seconds(5), context.shutdownTimeout / 4))
     }
 
-    /// Makes the streams and the bucket as soon as there is a bus; nil if the worker is to stop before that.
-    private func makeStore() async throws -> TaskStore? {
+    /// Makes the streams and the buckets as soon as there is a bus; nil if the worker is to stop before that.
+    private func makeStores() async throws -> (TaskStore, QueueStore)? {
         do {
             return try await cancelWhenGracefulShutdown {
                 try await context.untilAvailable("the streams of tasks") {
                     try await context.bus.ensureStream(.tasks(context.subjects))
                     try await DeadLetters(bus: context.bus, subjects: context.subjects).ensureStream()
-                    return TaskStore(
-                        bucket: try await context.bus.keyValue(TaskStore.specification(context.subjects)))
+                    return (
+                        TaskStore(bucket: try await context.bus.keyValue(TaskStore.specification(context.subjects))),
+                        QueueStore(bucket: try await context.bus.keyValue(QueueStore.specification(context.subjects)))
+                    )
                 }
             }
         } catch is CancellationError {

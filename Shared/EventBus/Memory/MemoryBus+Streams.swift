@@ -78,6 +78,24 @@ extension MemoryBus {
         }
     }
 
+    public func subjectCounts(
+        in stream: String, matching pattern: String
+    ) async throws(BusError) -> [String: UInt64] {
+        try perform(.read) { broker, now throws(BusError) in
+            broker.streams[stream]?.expire(now: now)
+            return try broker.stream(stream).counts(matching: pattern)
+        }
+    }
+
+    public func consumerState(_ name: String, of stream: String) async throws(BusError) -> ConsumerState {
+        try perform(.read) { broker, _ throws(BusError) in
+            guard let consumer = try broker.stream(stream).consumers[name] else {
+                throw BusError(.notFound, "there is no consumer \(name) on stream \(stream)")
+            }
+            return consumer.state
+        }
+    }
+
     public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try specification.check()
         try perform(.manage) { broker, now throws(BusError) in

@@ -28,6 +28,10 @@ struct MemoryConsumer {
         pending = UInt64(stream.matching(specification.filter, after: 0, limit: .max).count)
     }
 
+    var state: ConsumerState {
+        ConsumerState(pending: pending, unacknowledged: outstanding.count, lastDelivered: cursor - 1)
+    }
+
     private func takes(_ message: StoredMessage) -> Bool {
         specification.filter.map { SubjectPattern.matches($0, message.message.subject) } ?? true
     }

@@ -186,6 +186,11 @@ struct MemoryStream {
         sequences.keys.filter { SubjectPattern.matches(pattern, $0) }
     }
 
+    /// How many messages there are on each subject that matches.
+    func counts(matching pattern: String) -> [String: UInt64] {
+        sequences.filter { SubjectPattern.matches(pattern, $0.key) }.mapValues { UInt64($0.count) }
+    }
+
     /// About what a server counts for a message: its parts and a fixed part per record.
     static func size(of message: BusMessage) -> Int64 {
         let headers = message.headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }

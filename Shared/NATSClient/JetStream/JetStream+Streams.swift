@@ -72,6 +72,44 @@ extension JetStream {
         return try StreamInformation(try await call("STREAM.INFO.\(name)"))
     }
 
+    /// How many messages there are on each subject that matches `pattern`.
+    /// - Throws: `notFound` if there is no such stream.
+    public func subjectCounts(
+        in stream: String, matching pattern: String
+    ) async throws(NATSError) -> [String: UInt64] {
+        try NATSSyntax.checkName(stream, of: "stream")
+        try NATSSyntax.checkSubject(pattern, allowsWildcards: true)
+        var counts: [String: UInt64] = [:]
+        var offset: Int64 = 0
+        while true {
+            let page = try await call(
+                "STREAM.INFO.\(stream)", ["subjects_filter": .string(pattern), "offset": .integer(offset)])
+            guard let subjects = page["state"]?["subjects"]?.objectValue, !subjects.isEmpty else { return counts }
+            for (subject, count) in subjects {
+                counts[subject] = count.integerValue.flatMap(UInt64.init(exactly:)) ?? 0
+            }
+            offset += Int64(subjects.count)
+            guard let total = page["total"]?.integerValue, offset < total else { return counts }
+        }
+    }
+
+    /// How far the consumer has come.
+    /// - Throws: `notFound` if there is no such consumer.
+    public func consumerInformation(
+        _ name: String, of stream: String
+    ) async throws(NATSError) -> (pending: UInt64, unacknowledged: Int, lastDelivered: UInt64) {
+        try NATSSyntax.checkName(stream, of: "stream")
+        try NATSSyntax.checkName(name, of: "consumer")
+        let answer = try await call("CONSUMER.INFO.\(stream).\(name)")
+        guard let pending = answer["num_pending"]?.integerValue,
+            let unacknowledged = answer["num_ack_pending"]?.integerValue
+        else { throw NATSError(.failed, "JetStream answered a consumer in a way that is not understood") }
+        return (
+            UInt64(clamping: pending), Int(clamping: unacknowledged),
+            UInt64(clamping: answer["delivered"]?["stream_seq"]?.integerValue ?? 0)
+        )
+    }
+
     /// Deletes a stream with all that it holds; nothing happens if there is none.
     public func deleteStream(_ name: String) async throws(NATSError) {
         try NATSSyntax.checkName(name, of: "stream")

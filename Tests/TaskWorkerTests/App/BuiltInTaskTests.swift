@@ -96,12 +96,13 @@ import Testing
     // MARK: Exec tasks
 
     private func exec(
-        _ script: String, attempts: Int = 1, timeout: Duration? = nil, environment: [String: String] = [:]
+        _ script: String, attempts: Int = 1, timeout: Duration? = nil, softTimeout: Duration? = nil,
+        environment: [String: String] = [:]
     ) -> TaskDefinition {
         let configuration = WorkerConfiguration(tasks: [
             ExecTaskDefinition(
-                name: "script", command: ["sh", "-c", script], timeout: timeout, maximumAttempts: attempts,
-                environment: environment)
+                name: "script", command: ["sh", "-c", script], timeout: timeout, softTimeout: softTimeout,
+                maximumAttempts: attempts, environment: environment)
         ])
         return BuiltInTasks.all(configuration).first { $0.name == "script" }
             ?? TaskDefinition(name: "x") { _, _ in nil }
@@ -177,6 +178,18 @@ import Testing
                 #expect(state == nil || state?.contains(") Z ") == true)
             }
         }
+    }
+
+    @Test("a program is told of its soft time limit by a signal: one that listens ends by itself, another fails of it")
+    func execSoftTimeout() async throws {
+        let script = #"trap 'echo "{\"result\": \"tidy\"}"; exit 0' TERM; sleep 600 & wait"#
+        let tidy = try #require(
+            try await run(exec(script, timeout: .seconds(600), softTimeout: .milliseconds(300))).last)
+        #expect(tidy.state == .completed)
+        #expect(tidy.result == "tidy")
+        let deaf = try #require(try await run(exec("exec sleep 600", softTimeout: .milliseconds(300))).last)
+        #expect(deaf.state == .failed)
+        #expect(deaf.message == "the attempt took longer than its soft time limit of 300ms")
     }
 
     @Test("a program that leaves a child behind is done when it has ended itself")

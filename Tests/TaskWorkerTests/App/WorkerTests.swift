@@ -219,6 +219,77 @@ import Testing
         #expect(following.seen.map(\.state) == [.queued, .started, .completed])
     }
 
+    @Test("a delayed task begins at its time to the second, and one that expires before it never does")
+    func delayAndExpiry() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock)
+        let start = clock.now
+        try await bench.withWorker([noop]) { _ in
+            let following = try bench.follow()
+            let due = try await bench.submit(TaskRequest(name: "apus.noop", delay: .seconds(90)))
+            let never = try await bench.submit(
+                TaskRequest(name: "apus.noop", delay: .seconds(90), expires: .after(.seconds(30))))
+            while try await bench.queueLength() == 2 {
+                clock.advance(by: .seconds(1))
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            let expired = try await following.wait(for: .failed, of: never)
+            #expect(expired.message?.hasPrefix("expired") == true)
+            #expect(expired.attempt == 0)
+            while try await bench.queueLength() > 0 {
+                clock.advance(by: .milliseconds(100))
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            let begun = try #require(try await following.wait(for: .started, of: due).updatedAt)
+            #expect(begun >= start.advanced(by: .seconds(90)))
+            #expect(begun < start.advanced(by: .seconds(91)))
+            #expect(try await bench.deadLetters().map { $0.headers[HeaderName.reason] } == [expired.message])
+        }
+    }
+
+    @Test("a soft time limit is told once, so that a task can come to its end; one that does not care fails")
+    func softTimeLimit() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock, lease: .seconds(100))
+        @Sendable func report(_ context: TaskContext) async throws {
+            while true {
+                try await context.progress(1)
+                try await Task.sleep(for: .milliseconds(1))
+            }
+        }
+        let careful = TaskDefinition(name: "careful", softTimeout: .seconds(30)) { _, context in
+            do {
+                try await report(context)
+            } catch let exceeded as SoftTimeLimitExceeded {
+                try await context.progress(50)
+                return .string("\(exceeded.limit), \(context.isOverSoftLimit)")
+            }
+            return nil
+        }
+        let careless = TaskDefinition(name: "careless", maximumAttempts: 1) { _, context in
+            try await report(context)
+            return nil
+        }
+        try await bench.withWorker([careful, careless]) { _ in
+            let following = try bench.follow()
+            let ids = [
+                try await bench.submit(TaskRequest(name: "careful")),
+                try await bench.submit(
+                    TaskRequest(name: "careless", timeout: .seconds(3600), softTimeout: .seconds(20))),
+            ]
+            var final: [TaskID: TaskStatus] = [:]
+            while Set(following.seen.filter { $0.attempt == 1 }.map(\.id)).count < 2 { _ = try await following.next() }
+            while final.count < 2 {
+                clock.advance(by: .seconds(1))
+                for id in ids {
+                    if let status = try? await bench.status(id), status.state.isFinal { final[id] = status }
+                }
+            }
+            #expect(final[ids[0]]?.result == "30.0 seconds, true")
+            #expect(final[ids[1]]?.message == "the attempt took longer than its soft time limit of 20s")
+        }
+    }
+
     @Test("an attempt that takes longer than its time limit is ended and retried")
     func timeLimit() async throws {
         let clock = ManualClock()

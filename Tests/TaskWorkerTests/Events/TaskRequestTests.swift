@@ -7,14 +7,39 @@ import Testing
     func roundTrip() throws {
         let json: JSONValue = [
             "id": "a-1", "name": "dataset.summarize", "args": ["path": "a.csv"], "user": "42", "queue": "reports",
-            "max_attempts": 5, "timeout": "90s", "eta": "2026-01-01T00:00:00Z",
+            "max_attempts": 5, "timeout": "90s", "soft_timeout": "1m", "eta": "2026-01-01T00:00:00Z",
+            "expires": "10m", "retry": ["base": "5s", "max": 60],
         ]
         let request = try TaskRequest(json: json)
         #expect(request.id?.description == "a-1")
         #expect(request.arguments == ["path": "a.csv"])
         #expect(request.timeout == .seconds(90))
+        #expect(request.softTimeout == .seconds(60))
+        #expect(request.retry == TaskRequest.Retry(base: .seconds(5), maximum: .seconds(60)))
         #expect(request.eta == Timestamp(rfc3339: "2026-01-01T00:00:00Z"))
         #expect(try TaskRequest(json: request.json) == request)
+    }
+
+    @Test("a delay and an expiry count from the submission, unless they are moments")
+    func times() throws {
+        let submitted = Timestamp(seconds: 1_700_000_000)
+        func request(_ members: JSONObject) throws -> TaskRequest {
+            try TaskRequest(json: .object(members.merging(["name": "x"])))
+        }
+        let relative = try request(["delay": 90, "expires": 600.5])
+        #expect(relative.due(submittedAt: submitted) == submitted.advanced(by: .seconds(90)))
+        #expect(relative.expiry(submittedAt: submitted) == submitted.advanced(by: .milliseconds(600_500)))
+        var fixed = relative
+        fixed.fixTimes(submittedAt: submitted)
+        let later = submitted.advanced(by: .seconds(50))
+        #expect(fixed.delay == nil)
+        #expect(fixed.due(submittedAt: later) == relative.due(submittedAt: submitted))
+        #expect(fixed.expiry(submittedAt: later) == relative.expiry(submittedAt: submitted))
+        let moment = Timestamp(seconds: 1_800_000_000)
+        for expires in [.integer(1_800_000_000), .string(moment.description)] as [JSONValue] {
+            #expect(try request(["expires": expires]).expires == .at(moment))
+        }
+        #expect(try request([:]).due(submittedAt: submitted) == nil)
     }
 
     @Test("what is left out has its default, and the subject may say the name")
@@ -35,7 +60,13 @@ import Testing
             (["name": "x", "timeout": "soon"], "timeout"), (["name": "x", "timeout": 0], "timeout"),
             (["name": "x", "timeout": 1e300], "timeout"), (["name": "x", "timeout": "9999d"], "timeout"),
             (["name": "x", "eta": "tomorrow"], "eta"), (["name": "x", "eta": 1e300], "eta"),
-            (["name": "x", "eta": -1], "eta"),
+            (["name": "x", "eta": -1], "eta"), (["name": "x", "delay": -1], "delay"),
+            (["name": "x", "delay": 1, "eta": 1_700_000_000], "delay"), (["name": "x", "delay": "1y"], "delay"),
+            (["name": "x", "expires": "2026-13-01T00:00:00Z"], "expires"), (["name": "x", "expires": true], "expires"),
+            (["name": "x", "expires": 1e300], "expires"), (["name": "x", "soft_timeout": 0], "soft_timeout"),
+            (["name": "x", "soft_timeout": "30s", "timeout": 30], "soft_timeout"),
+            (["name": "x", "retry": 5], "retry"),
+            (["name": "x", "retry": ["base": 0]], "retry.base"), (["name": "x", "retry": ["max": []]], "retry.max"),
         ] as [(JSONValue, String)])
     func invalid(json: JSONValue, field: String) {
         let error = #expect(throws: TaskRequest.Invalid.self) { try TaskRequest(json: json) }

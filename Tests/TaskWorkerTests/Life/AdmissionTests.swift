@@ -54,6 +54,37 @@ import Testing
         }
     }
 
+    @Test("a task that has not begun when it expires is given up then, also one that waits for its time")
+    func expiry() {
+        let request = TaskRequest(name: "x", delay: .seconds(60), expires: .after(.seconds(40)))
+        guard
+            case .postpone(let queued?, .seconds(40)) = Admission.decide(
+                delivered(request), record: nil, now: Timestamp(seconds: 100))
+        else {
+            Issue.record("not looked at again when it expires")
+            return
+        }
+        for record in [queued, nil] {
+            guard
+                case .giveUp(let failed, let previous) = Admission.decide(
+                    delivered(request), record: record, now: Timestamp(seconds: 140))
+            else {
+                Issue.record("not given up")
+                continue
+            }
+            #expect(previous == record)
+            #expect(failed.state == .failed)
+            #expect(failed.message == "expired: it had not begun by 1970-01-01T00:02:20Z")
+        }
+        var begun = record()
+        begun.begin(worker: "w1", streamSequence: 5, at: Timestamp(seconds: 101))
+        begun.retry(message: "no", due: Timestamp(seconds: 130), at: Timestamp(seconds: 102))
+        guard case .begin = Admission.decide(delivered(request), record: begun, now: Timestamp(seconds: 150)) else {
+            Issue.record("an attempt has begun in time, so the others may follow")
+            return
+        }
+    }
+
     @Test("a task whose worker was lost is taken over as the next attempt")
     func takeover() {
         var lost = record()

@@ -28,6 +28,7 @@ struct TaskCalls: Service {
             }
             return record.status.json
         }
+        QueueCalls(parts: parts).add { add($0, $1) }
         service.hook(.subscribe, namespace: "task") { [parts] call in
             try await TaskCalls.explainingOutages {
                 guard let channel = call.parameters["channel"]?.stringValue.flatMap({ try? ChannelName($0) }),

@@ -16,17 +16,25 @@ struct TaskCancellation: Sendable {
             else { throw RPCError(404, "there is no task \(id)") }
             if record.state == .cancelled { return record.status.json }
             guard !record.state.isFinal else { throw RPCError(409, "the task is already \(record.state.rawValue)") }
-            var cancelled = record
-            cancelled.cancel(message: "cancelled", at: parts.clock.now)
-            do throws(BusError) {
-                _ = try await parts.store.write(cancelled, replacing: slot)
-            } catch {
-                guard error.code == .conflict else { throw error }
-                continue
+            if let cancelled = try await cancel(record, in: slot, message: "cancelled") {
+                return cancelled.status.json
             }
-            try await follow(cancelled, replacing: record)
-            return cancelled.status.json
         }
+    }
+
+    /// Ends the task as its record says, in place of what `slot` holds, with all that follows from it.
+    /// - Returns: nil if somebody else wrote meanwhile: look again.
+    func cancel(_ record: TaskRecord, in slot: TaskSlot, message: String) async throws -> TaskRecord? {
+        var cancelled = record
+        cancelled.cancel(message: message, at: parts.clock.now)
+        do throws(BusError) {
+            _ = try await parts.store.write(cancelled, replacing: slot)
+        } catch {
+            guard error.code == .conflict else { throw error }
+            return nil
+        }
+        try await follow(cancelled, replacing: record)
+        return cancelled
     }
 
     /// Tells everybody, then takes the task from where it waits.

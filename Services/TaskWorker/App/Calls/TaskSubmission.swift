@@ -31,6 +31,7 @@ struct TaskSubmission: Sendable {
         let now = parts.clock.now
         let id = request.id ?? makeID(now)
         request.id = id
+        request.fixTimes(submittedAt: now)
         let receipt = try await store(request, id, call.headers)
         if !receipt.isDuplicate {
             let queued = TaskRecord(

@@ -26,7 +26,7 @@ struct AttemptRunner: Sendable {
     func run(_ slot: TaskSlot, leaseUntil: Timestamp) async {
         guard let record = slot.record else { return }
         let attempt = RunningAttempt(
-            id: record.id, number: record.attempt, leaseUntil: leaseUntil, clock: parts.clock)
+            id: record.id, number: record.attempt, queue: record.queue, leaseUntil: leaseUntil, clock: parts.clock)
         parts.running.add(attempt)
         defer { parts.running.remove(attempt) }
         let start = parts.clock.now
@@ -34,10 +34,7 @@ struct AttemptRunner: Sendable {
         // Owned here: stopped by the attempt, and always waited for below.
         let work = Task { attempt.end(await outcome(definition, attempt)) }
         attempt.onStop { work.cancel() }
-        var endTimeout: (@Sendable () -> Void)?
-        if let limit = request.timeout ?? definition?.timeout {
-            endTimeout = parts.clock.schedule(after: limit) { attempt.stop(.timedOut(limit)) }
-        }
+        let endLimits = limits(definition, attempt)
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 let keeper = LeaseKeeper(
@@ -46,17 +43,37 @@ struct AttemptRunner: Sendable {
                 var journal = AttemptJournal(parts: parts, attempt: attempt, slot: slot, record: record)
                 let outcome = await follow(attempt, &journal)
                 let final = await journal.finish(
-                    outcome, delivery: delivery, retrying: definition?.retry ?? RetryPolicy(), logger: logger)
+                    outcome, delivery: delivery, retrying: retryPolicy(definition), logger: logger)
                 count(final, since: start, isKnown: definition != nil)
                 group.cancelAll()
             }
         } onCancel: {
             attempt.stop(.shutdown)
         }
-        endTimeout?()
+        for end in endLimits { end() }
         attempt.close()
         // The place in the queue is free when the work has really ended.
         await work.value
+    }
+
+    /// Plans the soft and the hard time limit. A soft one that is no shorter than the hard one has no effect.
+    /// - Returns: what takes the plans back.
+    private func limits(_ definition: TaskDefinition?, _ attempt: RunningAttempt) -> [@Sendable () -> Void] {
+        var plans: [@Sendable () -> Void] = []
+        if let limit = request.timeout ?? definition?.timeout {
+            plans.append(parts.clock.schedule(after: limit) { attempt.stop(.timedOut(limit)) })
+        }
+        if let limit = request.softTimeout ?? definition?.softTimeout {
+            plans.append(parts.clock.schedule(after: limit) { attempt.passSoftLimit(limit) })
+        }
+        return plans
+    }
+
+    private func retryPolicy(_ definition: TaskDefinition?) -> RetryPolicy {
+        var policy = definition?.retry ?? RetryPolicy()
+        if let base = request.retry?.base { policy.base = base }
+        if let maximum = request.retry?.maximum { policy.maximum = maximum }
+        return policy
     }
 
     /// Publishes progress until the attempt ends.

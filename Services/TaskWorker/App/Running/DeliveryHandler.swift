@@ -1,6 +1,5 @@
 internal import EventBus
 internal import Events
-internal import JSON
 internal import Logging
 internal import Metrics
 internal import TaskWorkerCore
@@ -13,13 +12,14 @@ struct DeliveryHandler: Sendable {
     func handle(_ delivery: Delivery) async {
         let leaseUntil = parts.clock.now.advanced(by: parts.lease)
         do {
-            let request: TaskRequest
-            do throws(Malformed) {
-                request = try read(delivery.message)
+            let task: TaskMessage
+            do throws(TaskMessage.Malformed) {
+                task = try TaskMessage(
+                    delivery.message, sequence: delivery.sequence, storedAt: delivery.storedAt, parts)
             } catch {
                 return try await discard(delivery, error)
             }
-            try await admit(delivery, request, leaseUntil: leaseUntil)
+            try await admit(delivery, task, leaseUntil: leaseUntil)
         } catch {
             parts.logger.warning(
                 "a task could not be dealt with; it comes again",
@@ -29,27 +29,7 @@ struct DeliveryHandler: Sendable {
 
     // MARK: Reading
 
-    /// Why a message is no task.
-    private struct Malformed: Error {
-        let name: String
-        let reason: String
-    }
-
-    private func read(_ message: BusMessage) throws(Malformed) -> TaskRequest {
-        guard let address = parts.subjects.task(ofSubject: message.subject) else {
-            throw Malformed(name: "unnamed", reason: "the subject is not \(parts.subjects.prefix).task.<queue>.<name>")
-        }
-        do {
-            let json = message.payload.isEmpty ? [:] : try JSONValue(parsing: message.payload)
-            return try TaskRequest(json: json, address: address)
-        } catch let error as JSONError {
-            throw Malformed(name: address.name, reason: "the payload is not JSON: \(error)")
-        } catch {
-            throw Malformed(name: address.name, reason: "the task is malformed: \(error)")
-        }
-    }
-
-    private func discard(_ delivery: Delivery, _ malformed: Malformed) async throws {
+    private func discard(_ delivery: Delivery, _ malformed: TaskMessage.Malformed) async throws {
         Counter(label: "apus_tasks_malformed_total").increment()
         parts.logger.warning("a malformed task is kept as a dead letter", metadata: ["reason": "\(malformed.reason)"])
         try await parts.bury(
@@ -57,17 +37,12 @@ struct DeliveryHandler: Sendable {
         try await answer { () throws(BusError) in try await delivery.acknowledge() }
     }
 
-    /// The id that the message says, or the same one at every delivery.
-    private func id(_ delivery: Delivery, _ request: TaskRequest) -> TaskID {
-        request.id ?? delivery.message.headers[HeaderName.messageID].flatMap(TaskID.init)
-            ?? .derived(storedAt: delivery.storedAt, sequence: delivery.sequence)
-    }
-
     // MARK: Admission
 
-    private func admit(_ delivery: Delivery, _ request: TaskRequest, leaseUntil: Timestamp) async throws {
+    private func admit(_ delivery: Delivery, _ task: TaskMessage, leaseUntil: Timestamp) async throws {
+        let request = task.request
         let delivered = Admission.Delivered(
-            request: request, id: id(delivery, request), streamSequence: delivery.sequence,
+            request: request, id: task.id, streamSequence: delivery.sequence,
             delivery: delivery.attempt, storedAt: delivery.storedAt,
             defaultAttempts: parts.tasks[request.name]?.maximumAttempts ?? 1,
             worker: parts.worker)
@@ -91,7 +66,14 @@ struct DeliveryHandler: Sendable {
                     try await conclude(record, delivery)
                     return
                 case .giveUp(let record, let previous):
-                    try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
+                    if let previous {
+                        try await answer { () throws(BusError) in
+                            try await announcer.announceIfMissing(previous.status)
+                        }
+                    } else {
+                        let queued = record.queuedStatus
+                        try await answer { () throws(BusError) in try await announcer.announce(queued) }
+                    }
                     _ = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
                     try await conclude(record, delivery)
                     return
@@ -124,10 +106,8 @@ struct DeliveryHandler: Sendable {
                 try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
             }
         } else {
-            var queued = record.status
-            (queued.state, queued.attempt, queued.sequence, queued.updatedAt) = (.queued, 0, 0, queued.submittedAt)
-            let status = queued
-            try await answer { () throws(BusError) in try await announcer.announce(status) }
+            let queued = record.queuedStatus
+            try await answer { () throws(BusError) in try await announcer.announce(queued) }
         }
         let started = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
         let clock = parts.clock

@@ -15,6 +15,7 @@ struct QueueWorker: Service {
 
     let queue: String
     let concurrency: Int
+    let gate: QueueGate
     /// How long running tasks have when the worker is to stop; what is not done then is handed back.
     let drainTime: Duration
     let parts: WorkerParts
@@ -46,12 +47,19 @@ struct QueueWorker: Service {
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 let free = await cancelWhenGracefulShutdown { await places.free() }
                 guard free > 0 else { continue }
+                await cancelWhenGracefulShutdown { await gate.untilOpen() }
+                guard gate.isOpen else { continue }
                 do {
                     let present: any BusConsumer
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
                     let deliveries = try await fetch(free, from: present)
                     for delivery in deliveries {
+                        guard gate.isOpen else {
+                            // Paused while it was on its way.
+                            group.addTask { try? await delivery.retry() }
+                            continue
+                        }
                         places.take()
                         gauge.record(places.taken)
                         group.addTask {
@@ -77,14 +85,19 @@ struct QueueWorker: Service {
         try await parts.bus.ensureStream(.tasks(parts.subjects))
         return try await parts.bus.consumer(
             ConsumerSpecification(
-                stream: parts.subjects.tasksStream, name: "worker-\(queue)", filter: parts.subjects.tasks(queue: queue),
+                stream: parts.subjects.tasksStream, name: QueueWorker.consumer(queue),
+                filter: parts.subjects.tasks(queue: queue),
                 acknowledgementWait: parts.lease, maximumUnacknowledged: QueueWorker.maximumUnacknowledged))
     }
 
     private func fetch(_ count: Int, from consumer: any BusConsumer) async throws -> [Delivery] {
-        try await cancelWhenGracefulShutdown { try await consumer.fetch(count, wait: QueueWorker.fetchWait) }
+        try await cancelWhenGracefulShutdown {
+            try await gate.whileOpen { try await consumer.fetch(count, wait: QueueWorker.fetchWait) }
+        }
     }
 
+    /// The durable consumer of a queue.
+    static func consumer(_ queue: String) -> String { "worker-\(queue)" }
 }
 
 /// How many of a queue's tasks may still begin. One waits, any number give back.

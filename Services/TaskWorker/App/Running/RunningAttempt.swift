@@ -34,6 +34,10 @@ final class RunningAttempt: Sendable {
         var thinner = ProgressThinner()
         var stop: StopReason?
         var cancelWork: (@Sendable () -> Void)?
+        /// The soft time limit that has passed.
+        var softLimit: Duration?
+        /// The work has been told of it where it reports its progress.
+        var isSoftLimitTold = false
         var leaseUntil: Timestamp
         var endLeasePlan: (@Sendable () -> Void)?
         /// A ``Event/progress`` is on its way, so that no other needs to be: events are bounded by this.
@@ -45,6 +49,7 @@ final class RunningAttempt: Sendable {
     let id: TaskID
     /// From 1.
     let number: Int
+    let queue: String
     /// For one reader. At most one `progress`, and one or two of each other event.
     let events: AsyncStream<Event>
     private let sink: AsyncStream<Event>.Continuation
@@ -52,9 +57,10 @@ final class RunningAttempt: Sendable {
     private let start: Timestamp
     private let state: Mutex<State>
 
-    init(id: TaskID, number: Int, leaseUntil: Timestamp, clock: any BusClock) {
+    init(id: TaskID, number: Int, queue: String, leaseUntil: Timestamp, clock: any BusClock) {
         self.id = id
         self.number = number
+        self.queue = queue
         self.clock = clock
         start = clock.now
         state = Mutex(State(leaseUntil: leaseUntil))
@@ -63,6 +69,20 @@ final class RunningAttempt: Sendable {
     }
 
     // MARK: The work's side
+
+    /// The soft time limit, once it has passed.
+    var softLimit: Duration? { state.withLock { $0.softLimit } }
+
+    func passSoftLimit(_ limit: Duration) { state.withLock { $0.softLimit = limit } }
+
+    /// The soft time limit if it has passed and this has not said so yet.
+    func takeSoftLimit() -> Duration? {
+        state.withLock { state in
+            guard !state.isSoftLimitTold, let limit = state.softLimit else { return nil }
+            state.isSoftLimitTold = true
+            return limit
+        }
+    }
 
     /// Takes a report and wakes the runner if it is not awake.
     func report(progress: Double, message: String?) throws(TaskStopped) {

@@ -5,6 +5,7 @@ internal import Synchronization
 final class RunningAttempts: Sendable {
     private struct State {
         var attempts: [TaskID: RunningAttempt] = [:]
+        var countByQueue: [String: Int] = [:]
         var isStopping = false
     }
 
@@ -13,6 +14,7 @@ final class RunningAttempts: Sendable {
     /// Notes an attempt. One of the same task that still runs here is not the task's any more and is stopped.
     func add(_ attempt: RunningAttempt) {
         let (older, isStopping) = state.withLock { state in
+            state.countByQueue[attempt.queue, default: 0] += 1
             let older = state.attempts.updateValue(attempt, forKey: attempt.id)
             return (older, state.isStopping)
         }
@@ -22,9 +24,13 @@ final class RunningAttempts: Sendable {
 
     func remove(_ attempt: RunningAttempt) {
         state.withLock { state in
+            state.countByQueue[attempt.queue, default: 0] -= 1
             if state.attempts[attempt.id] === attempt { state.attempts[attempt.id] = nil }
         }
     }
+
+    /// How many attempts of each queue run here.
+    var countByQueue: [String: Int] { state.withLock { $0.countByQueue } }
 
     subscript(id: TaskID) -> RunningAttempt? { state.withLock { $0.attempts[id] } }
 

@@ -9,6 +9,7 @@ struct WorkerParts: Sendable {
     let subjects: Subjects
     let clock: any BusClock
     let store: TaskStore
+    let queues: QueueStore
     let announcer: TaskAnnouncer
     let deadLetters: DeadLetters
     let tasks: TaskRegistry

@@ -137,9 +137,9 @@ final class ChildProcess {
     /// Feeds `input` to the program, hands on what it writes, and returns when it has ended.
     ///
     /// Once `isStopped` says so (it is asked ten times a second), the whole process group gets SIGTERM, and `killDelay`
-    /// later SIGKILL.
+    /// later SIGKILL. Once `isWarned` says so, it gets SIGTERM and may take its time.
     func run(
-        input bytes: [UInt8], killDelay: Duration, isStopped: () -> Bool,
+        input bytes: [UInt8], killDelay: Duration, isStopped: () -> Bool, isWarned: () -> Bool,
         onOutput: (ArraySlice<UInt8>) -> Void, onError: (ArraySlice<UInt8>) -> Void
     ) -> ExecTranscript.Exit {
         // Writing to a program that has closed its input must give an error instead of a signal.
@@ -151,6 +151,7 @@ final class ChildProcess {
         var rest = bytes[...]
         var terminatedAt: ContinuousClock.Instant?
         var isKilled = false
+        var hasBeenWarned = false
         var endedAt: ContinuousClock.Instant?
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
         while true {
@@ -160,6 +161,9 @@ final class ChildProcess {
             } else if let terminatedAt, !isKilled, .now - terminatedAt >= killDelay {
                 isKilled = true
                 kill(-process, SIGKILL)
+            } else if terminatedAt == nil, !hasBeenWarned, isWarned() {
+                hasBeenWarned = true
+                kill(-process, SIGTERM)
             }
             let exit = poll()
             var polled = [output, error].filter(openDescriptors.contains).map {

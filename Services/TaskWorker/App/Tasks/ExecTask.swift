@@ -1,4 +1,5 @@
 internal import Events
+internal import Glibc
 internal import JSON
 internal import Logging
 internal import Metrics
@@ -16,7 +17,8 @@ struct ExecTask: Sendable {
 
     var definition: TaskDefinition {
         TaskDefinition(
-            name: task.name, maximumAttempts: task.maximumAttempts, timeout: task.timeout, retry: task.retry
+            name: task.name, maximumAttempts: task.maximumAttempts, timeout: task.timeout,
+            softTimeout: task.softTimeout, retry: task.retry
         ) { arguments, context in
             let input = JSONValue.object(arguments).serialized() + [UInt8(ascii: "\n")]
             return try await DedicatedThread.run(named: task.name) { try run(input: input, context: context) }
@@ -35,6 +37,8 @@ struct ExecTask: Sendable {
         var transcript = ExecTranscript()
         let exit = process.run(input: input, killDelay: Self.killDelay) {
             context.isStopped
+        } isWarned: {
+            context.isOverSoftLimit
         } onOutput: { bytes in
             for (progress, message) in transcript.output(bytes) {
                 // That the attempt is to end is looked for in between anyway.
@@ -55,7 +59,10 @@ struct ExecTask: Sendable {
         switch transcript.outcome(exit) {
         case .completed(let result): return result
         case .failedForGood(let message): throw TaskFailure(message, isRetryable: false)
-        case .failed(let message): throw TaskFailure(message)
+        case .failed(let message):
+            // A program that does not handle the notice dies of it.
+            if exit == .signal(SIGTERM), let limit = context.softLimit { throw SoftTimeLimitExceeded(limit: limit) }
+            throw TaskFailure(message)
         case .timedOut, .handedBack: throw TaskStopped()
         }
     }

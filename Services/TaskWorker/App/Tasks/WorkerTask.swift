@@ -26,6 +26,8 @@ package protocol WorkerTask: Sendable {
     static var maximumAttempts: Int { get }
     /// How long one attempt may take unless the request says otherwise; nil is as long as it likes.
     static var timeout: Duration? { get }
+    /// After how long an attempt is told to come to its end, unless the request says otherwise; nil is never.
+    static var softTimeout: Duration? { get }
     static var retry: RetryPolicy { get }
 
     func run(_ arguments: Arguments, _ context: TaskContext) async throws -> Result
@@ -34,6 +36,7 @@ package protocol WorkerTask: Sendable {
 extension WorkerTask {
     package static var maximumAttempts: Int { 3 }
     package static var timeout: Duration? { nil }
+    package static var softTimeout: Duration? { nil }
     package static var retry: RetryPolicy { RetryPolicy() }
 }
 
@@ -58,16 +61,18 @@ package struct TaskDefinition: Sendable {
     package var name: String
     package var maximumAttempts: Int
     package var timeout: Duration?
+    package var softTimeout: Duration?
     package var retry: RetryPolicy
     package var run: Body
 
     package init(
-        name: String, maximumAttempts: Int = 3, timeout: Duration? = nil, retry: RetryPolicy = RetryPolicy(),
-        run: @escaping Body
+        name: String, maximumAttempts: Int = 3, timeout: Duration? = nil, softTimeout: Duration? = nil,
+        retry: RetryPolicy = RetryPolicy(), run: @escaping Body
     ) {
         self.name = name
         self.maximumAttempts = maximumAttempts
         self.timeout = timeout
+        self.softTimeout = softTimeout
         self.retry = retry
         self.run = run
     }
@@ -75,7 +80,8 @@ package struct TaskDefinition: Sendable {
     /// A task whose arguments and result are Swift types.
     package init<Task: WorkerTask>(_ task: Task) {
         self.init(
-            name: Task.name, maximumAttempts: Task.maximumAttempts, timeout: Task.timeout, retry: Task.retry
+            name: Task.name, maximumAttempts: Task.maximumAttempts, timeout: Task.timeout,
+            softTimeout: Task.softTimeout, retry: Task.retry
         ) { arguments, context in
             let decoded: Task.Arguments
             do {

@@ -8,6 +8,7 @@ package import JSON
 ///   command: ["python3", "thumbnail.py"]
 ///   queue: default          # only documents where it is meant to be submitted
 ///   timeout: 30s
+///   soft_timeout: 25s       # SIGTERM by then, so that it can end by itself
 ///   max_attempts: 3
 ///   directory: /srv/media   # where it runs; the worker's own folder by default
 ///   environment: { QUALITY: "80" }
@@ -19,6 +20,7 @@ package struct ExecTaskDefinition: Sendable, Hashable {
     package var command: [String]
     package var queue: String
     package var timeout: Duration?
+    package var softTimeout: Duration?
     package var maximumAttempts: Int
     package var directory: String?
     package var environment: [String: String]
@@ -26,13 +28,15 @@ package struct ExecTaskDefinition: Sendable, Hashable {
 
     package init(
         name: String, command: [String], queue: String = TaskRequest.defaultQueue, timeout: Duration? = nil,
-        maximumAttempts: Int = 3, directory: String? = nil, environment: [String: String] = [:],
+        softTimeout: Duration? = nil, maximumAttempts: Int = 3, directory: String? = nil,
+        environment: [String: String] = [:],
         retry: RetryPolicy = RetryPolicy()
     ) {
         self.name = name
         self.command = command
         self.queue = queue
         self.timeout = timeout
+        self.softTimeout = softTimeout
         self.maximumAttempts = maximumAttempts
         self.directory = directory
         self.environment = environment
@@ -73,9 +77,9 @@ package struct ExecTaskDefinition: Sendable, Hashable {
                 } else {
                     problem(key, "must be 1 to 64 letters, digits, _ and -")
                 }
-            case "timeout":
+            case "timeout", "soft_timeout":
                 if let limit = ExecTaskDefinition.duration(value), limit <= TaskRequest.timeoutLimit {
-                    timeout = limit
+                    if key == "timeout" { timeout = limit } else { softTimeout = limit }
                 } else {
                     problem(key, "must be a time such as 30s or 5m, at most 30d")
                 }
@@ -108,7 +112,8 @@ package struct ExecTaskDefinition: Sendable, Hashable {
                 }
             case "retry":
                 if let base = ExecTaskDefinition.duration(value["base"] ?? "2s"),
-                    let maximum = ExecTaskDefinition.duration(value["maximum"] ?? "10m"), value.objectValue != nil
+                    let maximum = ExecTaskDefinition.duration(value["maximum"] ?? value["max"] ?? "10m"),
+                    value.objectValue != nil
                 {
                     retry = RetryPolicy(base: base, maximum: maximum)
                 } else {
@@ -117,10 +122,14 @@ package struct ExecTaskDefinition: Sendable, Hashable {
             default:
                 problem(
                     key,
-                    "is not known; there are command, queue, timeout, max_attempts, directory, environment and retry")
+                    "is not known; there are command, queue, timeout, soft_timeout, max_attempts, directory, "
+                        + "environment and retry")
             }
         }
         if members["command"] == nil { problem("command", "is missing: it says which program to run") }
+        if let timeout, let softTimeout, softTimeout >= timeout {
+            problem("soft_timeout", "must be shorter than timeout, which ends the attempt in any case")
+        }
         guard isValid else { return nil }
     }
 

@@ -9,8 +9,9 @@ package enum Admission: Sendable, Hashable {
     case postpone(writing: TaskRecord?, delay: Duration)
     /// It is over: only make sure that everybody was told, and take it from the queue.
     case finished(TaskRecord)
-    /// No attempt is left after one that was lost: `record` is the task given up.
-    case giveUp(TaskRecord, replacing: TaskRecord)
+    /// No attempt is left after one that was lost, or the task has expired: `record` is the task given up. If there was
+    /// nothing to replace, nobody has been told yet that it was queued.
+    case giveUp(TaskRecord, replacing: TaskRecord?)
     /// Another message of the queue is this task too and came first. If that one is still there, this one goes;
     /// otherwise decide again with `ignoringOther`.
     case duplicate(of: UInt64)
@@ -32,6 +33,9 @@ package enum Admission: Sendable, Hashable {
         package var defaultAttempts: Int
         /// The process that asks.
         package var worker: String
+
+        /// From when on no first attempt begins.
+        var expiry: Timestamp? { request.expiry(submittedAt: storedAt) }
 
         package init(
             request: TaskRequest, id: TaskID, streamSequence: UInt64, delivery: Int, storedAt: Timestamp,
@@ -64,9 +68,8 @@ package enum Admission: Sendable, Hashable {
         if let begun = record.delivery, record.streamSequence == delivered.streamSequence, delivered.delivery <= begun {
             return .stale
         }
-        if let due = record.due, due > now {
-            return .postpone(writing: nil, delay: min(longestDelay, now.duration(to: due)))
-        }
+        if let expired = expired(delivered, record, now: now) { return .giveUp(expired, replacing: record) }
+        if let delay = delay(delivered, record, now: now) { return .postpone(writing: nil, delay: delay) }
         var next = record
         let wasLost = record.state.isRunning
         if wasLost, !record.hasAttemptsLeft {
@@ -87,13 +90,28 @@ package enum Admission: Sendable, Hashable {
             queued: delivered.request, id: delivered.id,
             maximumAttempts: delivered.request.maximumAttempts ?? delivered.defaultAttempts,
             streamSequence: delivered.streamSequence, at: delivered.storedAt)
-        if let due = queued.due, due > now {
-            return .postpone(writing: queued, delay: min(longestDelay, now.duration(to: due)))
-        }
+        if let expired = expired(delivered, queued, now: now) { return .giveUp(expired, replacing: nil) }
+        if let delay = delay(delivered, queued, now: now) { return .postpone(writing: queued, delay: delay) }
         var started = queued
         started.begin(
             worker: delivered.worker, streamSequence: delivered.streamSequence, delivery: delivered.delivery, at: now)
         return .begin(started, replacing: nil)
+    }
+
+    /// The task given up, if it has not begun in time.
+    private static func expired(_ delivered: Delivered, _ record: TaskRecord, now: Timestamp) -> TaskRecord? {
+        guard record.attempt == 0, let expiry = delivered.expiry, expiry <= now else { return nil }
+        var next = record
+        next.fail(message: "expired: it had not begun by \(expiry)", at: now)
+        return next
+    }
+
+    /// How long the task has to wait yet, at most until it expires; nil if it need not.
+    private static func delay(_ delivered: Delivered, _ record: TaskRecord, now: Timestamp) -> Duration? {
+        guard let due = record.due, due > now else { return nil }
+        var moment = due
+        if record.attempt == 0, let expiry = delivered.expiry { moment = min(moment, expiry) }
+        return min(longestDelay, now.duration(to: moment))
     }
 
     package static func attempts(_ count: Int) -> String { count == 1 ? "1 attempt" : "\(count) attempts" }

@@ -62,10 +62,11 @@ package struct TaskRecord: Sendable, Hashable {
         progress = 0
         attempt = 0
         sequence = 0
-        message = request.eta.map { "due at \($0)" }
+        let due = request.due(submittedAt: now)
+        message = due.map { "due at \($0)" }
         result = .null
         handedBack = 0
-        due = request.eta
+        self.due = due
         self.streamSequence = streamSequence
         delivery = nil
         worker = nil
@@ -81,6 +82,14 @@ package struct TaskRecord: Sendable, Hashable {
             id: id, name: name, state: state, progress: progress, attempt: attempt, sequence: sequence,
             message: message, result: result, user: user, queue: queue, maximumAttempts: maximumAttempts,
             submittedAt: submittedAt, updatedAt: updatedAt)
+    }
+
+    /// What its status was when it was submitted.
+    package var queuedStatus: TaskStatus {
+        var queued = status
+        (queued.state, queued.attempt, queued.sequence, queued.updatedAt) = (.queued, 0, 0, queued.submittedAt)
+        queued.message = nil
+        return queued
     }
 
     // MARK: Transitions
