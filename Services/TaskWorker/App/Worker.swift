@@ -20,6 +20,8 @@ struct Worker: Service {
             bus: context.bus, subjects: context.subjects, logger: context.logger)
         let parts = WorkerParts(
             bus: context.bus, subjects: context.subjects, clock: clock, store: store, queues: queues,
+            rules: QueueRules(served: configuration.queues.keys),
+            limits: RunningLimits(configuration.limits, queues: queues, clock: clock),
             announcer: TaskAnnouncer(bus: context.bus, subjects: context.subjects),
             deadLetters: DeadLetters(bus: context.bus, subjects: context.subjects), tasks: tasks,
             running: RunningAttempts(), lease: configuration.lease, worker: service.id, random: random,
@@ -27,16 +29,25 @@ struct Worker: Service {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await CancelWatch(parts: parts).run() }
             group.addTask { try await TaskCalls(parts: parts, service: service, makeID: Worker.makeID).run() }
-            let gates = configuration.queues.mapValues { _ in QueueGate() }
-            group.addTask { try await PauseWatch(parts: parts, gates: gates).run() }
+            let bounds = configuration.queues.mapValues { _ in Int?.none }.merging(configuration.bounds) { $1 }
+            group.addTask { try await QueueRuleWatch(parts: parts, limits: bounds).run() }
             group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }
-            for (queue, concurrency) in configuration.queues {
-                guard let gate = gates[queue] else { continue }
+            group.addTask { try await QueueMeter(parts: parts).run() }
+            let places = makePlaces()
+            for (queue, gate) in parts.rules.gates {
                 let worker = QueueWorker(
-                    queue: queue, concurrency: concurrency, gate: gate, drainTime: drainTime, parts: parts)
+                    queue: queue, places: places, gate: gate, drainTime: drainTime, parts: parts)
                 group.addTask { try await worker.run() }
             }
         }
+    }
+
+    private func makePlaces() -> Places {
+        let queues = configuration.queues.map { queue, places in
+            (queue, (places: places, priority: configuration.priorities[queue] ?? 0))
+        }
+        let table = PlaceTable(total: configuration.concurrency, queues: Dictionary(uniqueKeysWithValues: queues))
+        return Places(table, queues: configuration.queues.keys)
     }
 
     /// How long running tasks have on shutdown. Handing back what is left takes a moment too, and must be done before

@@ -31,9 +31,12 @@ import Testing
             let following = try bench.follow()
             #expect(try await figures("default", bench)?["depth"] == 0)
             let later = try await bench.submit(TaskRequest(name: "apus.noop", delay: .seconds(5)))
-            while try await bench.bus.consumerState("worker-default", of: bench.subjects.tasksStream).unacknowledged
-                == 0
-            { try await Task.sleep(for: .milliseconds(1)) }
+            // The consumer is made in the first moments of the worker.
+            func unacknowledged() async -> Int {
+                let state = try? await bench.bus.consumerState("worker-default", of: bench.subjects.tasksStream)
+                return state?.unacknowledged ?? 0
+            }
+            while await unacknowledged() == 0 { try await Task.sleep(for: .milliseconds(1)) }
             let running = try await bench.submit(TaskRequest(name: "blocking"))
             try await following.wait(for: .started, of: running)
             // It is told a moment before it counts as running.

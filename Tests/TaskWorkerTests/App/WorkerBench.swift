@@ -27,16 +27,17 @@ final class WorkerBench: Sendable {
     /// Runs `body` while a worker with the given tasks serves the queue `default`, then stops it.
     func withWorker<Value: Sendable>(
         _ tasks: [TaskDefinition], on connection: MemoryBus? = nil, concurrency: Int = 4,
-        shutdownTimeout: Duration = .seconds(20), _ body: (RunningWorker) async throws -> Value
+        shutdownTimeout: Duration = .seconds(20), configure: (inout WorkerConfiguration) -> Void = { _ in },
+        _ body: (RunningWorker) async throws -> Value
     ) async throws -> Value {
         var logger = Logger(label: "worker") { _ in SwiftLogNoOpLogHandler() }
         logger.logLevel = .critical
         let context = ServiceContext(
             name: "apus-worker", bus: connection ?? bus, subjects: subjects, logger: logger,
             shutdownTimeout: shutdownTimeout)
-        let services = buildWorker(
-            WorkerConfiguration(lease: lease, queues: ["default": concurrency]), context, tasks: tasks, clock: clock,
-            random: { 0 })
+        var configuration = WorkerConfiguration(lease: lease, queues: ["default": concurrency])
+        configure(&configuration)
+        let services = buildWorker(configuration, context, tasks: tasks, clock: clock, random: { 0 })
         let group = ServiceGroup(services: services, logger: logger)
         return try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

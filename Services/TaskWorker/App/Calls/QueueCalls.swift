@@ -18,12 +18,12 @@ struct QueueCalls: Sendable {
         }
         add("queues.pause") { call in
             let queue = try call.queue()
-            try await parts.queues.pause(queue)
+            try await parts.queues.change(queue) { $0.isPaused = true }
             return ["queue": .string(queue), "paused": true]
         }
         add("queues.resume") { call in
             let queue = try call.queue()
-            try await parts.queues.resume(queue)
+            try await parts.queues.change(queue) { $0.isPaused = false }
             return ["queue": .string(queue), "paused": false]
         }
         add("queues.purge") { call in try await purge.run(call.queue()) }

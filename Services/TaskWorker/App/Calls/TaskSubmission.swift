@@ -2,6 +2,7 @@ internal import EventBus
 internal import Events
 internal import JSON
 internal import Logging
+internal import Metrics
 internal import TaskWorkerCore
 
 /// `tasks.submit`: puts a task into its queue.
@@ -32,6 +33,7 @@ struct TaskSubmission: Sendable {
         let id = request.id ?? makeID(now)
         request.id = id
         request.fixTimes(submittedAt: now)
+        try await refuseIfFull(request.queue)
         let receipt = try await store(request, id, call.headers)
         if !receipt.isDuplicate {
             let queued = TaskRecord(
@@ -41,6 +43,18 @@ struct TaskSubmission: Sendable {
             await record(queued)
         }
         return ["task_id": .string(id.description)]
+    }
+
+    /// A queue that is bounded may still take a few more when several submit at the same moment.
+    private func refuseIfFull(_ queue: String) async throws {
+        guard let limit = parts.rules.limit(queue) else { return }
+        let counts = try await parts.bus.subjectCounts(
+            in: parts.subjects.tasksStream, matching: parts.subjects.tasks(queue: queue))
+        let count = counts.values.reduce(0, +)
+        guard count >= UInt64(limit) else { return }
+        Counter(label: "apus_tasks_refused_total", dimensions: [("queue", queue)]).increment()
+        throw RPCError(
+            503, "the queue \(queue) is full: it holds \(count) tasks and takes \(limit); try again when some are done")
     }
 
     private func store(_ request: TaskRequest, _ id: TaskID, _ headers: BusHeaders) async throws -> AppendReceipt {

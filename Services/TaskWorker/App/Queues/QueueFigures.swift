@@ -34,16 +34,18 @@ struct QueueSurvey: Sendable {
     /// All queues that have tasks, are served, paused or bounded, by name.
     func all() async throws(BusError) -> [QueueFigures] {
         let totals = try await totals()
-        let paused = try await parts.queues.paused()
+        let rules = try await parts.queues.rules().filter { $0.value != QueueRule() }
         var running: [String: Int] = [:]
         for (worker, beat) in try await workers() {
             let own = worker == parts.worker ? parts.running.countByQueue : [:]
             for (queue, figures) in beat.queues { running[queue, default: 0] += own[queue] ?? figures.running }
         }
         var found: [QueueFigures] = []
-        for name in Set(totals.keys).union(paused).union(running.keys).sorted() {
+        for name in Set(totals.keys).union(rules.keys).union(running.keys).sorted() {
             let present = running[name] ?? 0
-            var figures = QueueFigures(name: name, running: present, isPaused: paused.contains(name))
+            let rule = rules[name] ?? QueueRule()
+            var figures = QueueFigures(
+                name: name, running: present, isPaused: rule.isPaused, limit: rule.limit)
             try await count(&figures, total: totals[name] ?? 0)
             found.append(figures)
         }

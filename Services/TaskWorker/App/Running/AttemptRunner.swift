@@ -31,6 +31,7 @@ struct AttemptRunner: Sendable {
         defer { parts.running.remove(attempt) }
         let start = parts.clock.now
         let definition = parts.tasks[record.name]
+        countBeginning(record, isKnown: definition != nil)
         // Owned here: stopped by the attempt, and always waited for below.
         let work = Task { attempt.end(await outcome(definition, attempt)) }
         attempt.onStop { work.cancel() }
@@ -131,6 +132,15 @@ struct AttemptRunner: Sendable {
         }
     }
 
+    private func countBeginning(_ record: TaskRecord, isKnown: Bool) {
+        let name = isKnown ? record.name : "unknown"
+        Counter(label: "apus_task_attempts_total", dimensions: [("task", name)]).increment()
+        guard record.attempt == 1 else { return }
+        let due = request.due(submittedAt: record.submittedAt) ?? record.submittedAt
+        Timer(label: "apus_task_wait_seconds", dimensions: [("queue", record.queue)])
+            .recordNanoseconds(max(0, record.updatedAt.nanoseconds - due.nanoseconds))
+    }
+
     private func count(_ final: TaskRecord?, since start: Timestamp, isKnown: Bool) {
         guard let final else { return }
         // A name that nobody knows comes from outside and must not make a series of its own.
@@ -138,5 +148,9 @@ struct AttemptRunner: Sendable {
         Counter(label: "apus_tasks_total", dimensions: [("task", name), ("status", final.state.rawValue)]).increment()
         Timer(label: "apus_task_attempt_seconds", dimensions: [("task", name)])
             .recordNanoseconds(parts.clock.now.nanoseconds - start.nanoseconds)
+        if final.state.isFinal {
+            Timer(label: "apus_task_seconds", dimensions: [("task", name)])
+                .recordNanoseconds(max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
+        }
     }
 }

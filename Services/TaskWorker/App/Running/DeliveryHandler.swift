@@ -9,7 +9,7 @@ struct DeliveryHandler: Sendable {
     let parts: WorkerParts
 
     /// Never throws: a message that could not be dealt with is left unanswered and comes again.
-    func handle(_ delivery: Delivery) async {
+    func handle(_ delivery: Delivery, in place: Place) async {
         let leaseUntil = parts.clock.now.advanced(by: parts.lease)
         do {
             let task: TaskMessage
@@ -19,7 +19,7 @@ struct DeliveryHandler: Sendable {
             } catch {
                 return try await discard(delivery, error)
             }
-            try await admit(delivery, task, leaseUntil: leaseUntil)
+            try await admit(delivery, task, place, leaseUntil: leaseUntil)
         } catch {
             parts.logger.warning(
                 "a task could not be dealt with; it comes again",
@@ -39,7 +39,9 @@ struct DeliveryHandler: Sendable {
 
     // MARK: Admission
 
-    private func admit(_ delivery: Delivery, _ task: TaskMessage, leaseUntil: Timestamp) async throws {
+    private func admit(
+        _ delivery: Delivery, _ task: TaskMessage, _ place: Place, leaseUntil: Timestamp
+    ) async throws {
         let request = task.request
         let delivered = Admission.Delivered(
             request: request, id: task.id, streamSequence: delivery.sequence,
@@ -48,6 +50,8 @@ struct DeliveryHandler: Sendable {
             worker: parts.worker)
         let (store, announcer) = (parts.store, parts.announcer)
         var other = Admission.OtherMessage.unknown
+        var permit = RunningLimits.Permit()
+        defer { parts.limits.giveBack(permit, request.name) }
         while true {
             let slot = try await answer { () throws(BusError) in
                 try await store.slot(user: request.user, id: delivered.id)
@@ -55,6 +59,22 @@ struct DeliveryHandler: Sendable {
             do {
                 switch Admission.decide(delivered, record: slot.record, other: other, now: parts.clock.now) {
                 case .begin(let record, let previous):
+                    switch try await parts.limits.ask(
+                        request.name, &permit, slot: previous?.slot, delivery: delivery.attempt, place)
+                    {
+                    case .begin:
+                        // One that was held up for long is somebody else's soon; it comes again by itself.
+                        guard parts.clock.now.advanced(by: parts.lease / 4) < leaseUntil else { return }
+                    case .lookAgain: continue
+                    case .come(let delay):
+                        return try await answer { () throws(BusError) in
+                            try await delivery.retry(after: delay)
+                        }
+                    case .wait(let moment):
+                        return try await wait(
+                            for: moment,
+                            previous ?? delivered.queued, slot, isNew: previous == nil, delivery)
+                    }
                     return try await begin(record, replacing: previous, slot, delivery, request, leaseUntil)
                 case .postpone(let queued, let delay):
                     if let queued {
@@ -92,6 +112,21 @@ struct DeliveryHandler: Sendable {
                 // Somebody wrote in between: what is there now decides.
                 continue
             }
+        }
+    }
+
+    /// Notes when the task may begin, so that whoever gets it then begins it.
+    private func wait(
+        for moment: Timestamp, _ record: TaskRecord, _ slot: TaskSlot, isNew: Bool, _ delivery: Delivery
+    ) async throws {
+        let (store, announcer, clock) = (parts.store, parts.announcer, parts.clock)
+        if isNew { try await answer { () throws(BusError) in try await announcer.announce(record.status) } }
+        var waiting = record
+        waiting.wait(for: moment)
+        let written = waiting
+        _ = try await answer { () throws(BusError) in try await store.write(written, replacing: slot) }
+        try await answer { () throws(BusError) in
+            try await delivery.retry(after: max(.zero, clock.now.duration(to: moment)))
         }
     }
 

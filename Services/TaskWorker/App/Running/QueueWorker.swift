@@ -3,7 +3,6 @@ internal import Events
 internal import Logging
 internal import Metrics
 internal import ServiceLifecycle
-internal import Synchronization
 internal import TaskWorkerCore
 
 /// Serves one queue: fetches as many tasks as there are free places and runs each to its end.
@@ -14,7 +13,7 @@ struct QueueWorker: Service {
     private static let maximumUnacknowledged = 100_000
 
     let queue: String
-    let concurrency: Int
+    let places: Places
     let gate: QueueGate
     /// How long running tasks have when the worker is to stop; what is not done then is handed back.
     let drainTime: Duration
@@ -39,36 +38,44 @@ struct QueueWorker: Service {
 
     /// Runs tasks until the worker is to stop, then waits for those in hand.
     private func serve() async {
-        let places = Places(concurrency)
         let gauge = Gauge(label: "apus_tasks_running", dimensions: [("queue", queue)])
         let handler = DeliveryHandler(parts: parts)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
-                let free = await cancelWhenGracefulShutdown { await places.free() }
+                let free = await cancelWhenGracefulShutdown { await places.free(queue) }
                 guard free > 0 else { continue }
-                await cancelWhenGracefulShutdown { await gate.untilOpen() }
-                guard gate.isOpen else { continue }
+                if !gate.isOpen {
+                    // Others need not wait for a queue that is paused.
+                    places.note(queue, mayHaveMore: false)
+                    await cancelWhenGracefulShutdown { await gate.untilOpen() }
+                    continue
+                }
                 do {
                     let present: any BusConsumer
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
-                    let deliveries = try await fetch(free, from: present)
+                    let isAwaited = places.isAwaited(queue)
+                    let deliveries = try await fetch(
+                        free, from: present, wait: isAwaited ? .zero : QueueWorker.fetchWait)
+                    if isAwaited || !deliveries.isEmpty {
+                        places.note(queue, mayHaveMore: !deliveries.isEmpty)
+                    }
                     for delivery in deliveries {
-                        guard gate.isOpen else {
-                            // Paused while it was on its way.
+                        guard gate.isOpen, places.take(queue) else {
+                            // While it was on its way, the queue was paused or the place went to another.
                             group.addTask { try? await delivery.retry() }
                             continue
                         }
-                        places.take()
-                        gauge.record(places.taken)
+                        gauge.record(places.taken(queue))
                         group.addTask {
-                            await handler.handle(delivery)
-                            places.giveBack()
-                            gauge.record(places.taken)
+                            await handler.handle(delivery, in: Place(queue: queue, places: places))
+                            places.giveBack(queue)
+                            gauge.record(places.taken(queue))
                         }
                     }
                 } catch let error as BusError {
+                    places.note(queue, mayHaveMore: false)
                     // Without the stream or its consumer, both are made anew; else the bus is away and comes back.
                     if !error.isRetryable { consumer = nil }
                     parts.logger.debug(
@@ -90,45 +97,12 @@ struct QueueWorker: Service {
                 acknowledgementWait: parts.lease, maximumUnacknowledged: QueueWorker.maximumUnacknowledged))
     }
 
-    private func fetch(_ count: Int, from consumer: any BusConsumer) async throws -> [Delivery] {
+    private func fetch(_ count: Int, from consumer: any BusConsumer, wait: Duration) async throws -> [Delivery] {
         try await cancelWhenGracefulShutdown {
-            try await gate.whileOpen { try await consumer.fetch(count, wait: QueueWorker.fetchWait) }
+            try await gate.whileOpen { try await consumer.fetch(count, wait: wait) }
         }
     }
 
     /// The durable consumer of a queue.
     static func consumer(_ queue: String) -> String { "worker-\(queue)" }
-}
-
-/// How many of a queue's tasks may still begin. One waits, any number give back.
-private final class Places: Sendable {
-    private let total: Int
-    private let state: Mutex<Int>
-    private let changes: AsyncStream<Void>
-    private let sink: AsyncStream<Void>.Continuation
-
-    init(_ total: Int) {
-        self.total = total
-        state = Mutex(total)
-        (changes, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    }
-
-    var taken: Int { total - state.withLock { $0 } }
-
-    func take() { state.withLock { $0 -= 1 } }
-
-    func giveBack() {
-        state.withLock { $0 += 1 }
-        sink.yield()
-    }
-
-    /// Waits until at least one place is free; 0 if the task was cancelled.
-    func free() async -> Int {
-        while true {
-            let count = state.withLock { $0 }
-            if count > 0 { return count }
-            var iterator = changes.makeAsyncIterator()
-            if await iterator.next() == nil { return 0 }
-        }
-    }
 }

@@ -10,6 +10,8 @@ struct WorkerParts: Sendable {
     let clock: any BusClock
     let store: TaskStore
     let queues: QueueStore
+    let rules: QueueRules
+    let limits: RunningLimits
     let announcer: TaskAnnouncer
     let deadLetters: DeadLetters
     let tasks: TaskRegistry

@@ -37,6 +37,13 @@ package enum Admission: Sendable, Hashable {
         /// From when on no first attempt begins.
         var expiry: Timestamp? { request.expiry(submittedAt: storedAt) }
 
+        /// The task's first record.
+        package var queued: TaskRecord {
+            TaskRecord(
+                queued: request, id: id, maximumAttempts: request.maximumAttempts ?? defaultAttempts,
+                streamSequence: streamSequence, at: storedAt)
+        }
+
         package init(
             request: TaskRequest, id: TaskID, streamSequence: UInt64, delivery: Int, storedAt: Timestamp,
             defaultAttempts: Int, worker: String
@@ -86,10 +93,7 @@ package enum Admission: Sendable, Hashable {
     }
 
     private static func first(_ delivered: Delivered, now: Timestamp) -> Admission {
-        let queued = TaskRecord(
-            queued: delivered.request, id: delivered.id,
-            maximumAttempts: delivered.request.maximumAttempts ?? delivered.defaultAttempts,
-            streamSequence: delivered.streamSequence, at: delivered.storedAt)
+        let queued = delivered.queued
         if let expired = expired(delivered, queued, now: now) { return .giveUp(expired, replacing: nil) }
         if let delay = delay(delivered, queued, now: now) { return .postpone(writing: queued, delay: delay) }
         var started = queued

@@ -7,6 +7,7 @@ extension TaskRecord {
         guard case .object(var members) = status.json else { return .null }
         if handedBack > 0 { members["handed_back"] = .integer(Int64(handedBack)) }
         members["due"] = due.map { .string($0.description) }
+        members["slot"] = slot.map { .string($0.description) }
         members["stream_sequence"] = streamSequence.map { .integer(Int64(clamping: $0)) }
         members["delivery"] = delivery.map { .integer(Int64($0)) }
         members["worker"] = worker.map { .string($0) }
@@ -45,6 +46,7 @@ extension TaskRecord {
         result = status.result
         handedBack = json["handed_back"]?.integerValue.flatMap(Int.init(exactly:)).map { max(0, $0) } ?? 0
         due = json["due"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
+        slot = json["slot"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
         streamSequence = json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:))
         delivery = json["delivery"]?.integerValue.flatMap(Int.init(exactly:))
         worker = json["worker"]?.stringValue

@@ -38,6 +38,8 @@ package struct TaskRecord: Sendable, Hashable {
     package internal(set) var handedBack: Int
     /// Not to be run before this moment: the request's `eta`, then the time of the next attempt.
     package internal(set) var due: Timestamp?
+    /// The slot that a task of a limited rate has got: about when it may begin.
+    package internal(set) var slot: Timestamp?
     /// Which message of the queue is this task; nil until its stream has told.
     package internal(set) var streamSequence: UInt64?
     /// The number of the delivery with which the attempt began. An older one that comes late, for instance to a process
@@ -67,6 +69,7 @@ package struct TaskRecord: Sendable, Hashable {
         result = .null
         handedBack = 0
         self.due = due
+        slot = nil
         self.streamSequence = streamSequence
         delivery = nil
         worker = nil
@@ -103,6 +106,7 @@ package struct TaskRecord: Sendable, Hashable {
         sequence = 1
         progress = 0
         due = nil
+        slot = nil
         self.worker = worker
         self.streamSequence = streamSequence
         self.delivery = delivery
@@ -142,6 +146,13 @@ package struct TaskRecord: Sendable, Hashable {
 
     package mutating func cancel(message: String, at now: Timestamp) {
         _ = advance(to: .cancelled, message: message, at: now)
+    }
+
+    /// The task may begin at `slot`. No change that anybody is told of.
+    package mutating func wait(for slot: Timestamp) {
+        guard !state.isFinal, !state.isRunning else { return }
+        self.slot = slot
+        due = slot
     }
 
     private mutating func advance(to state: TaskState, message: String?, at now: Timestamp) -> Bool {
