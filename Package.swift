@@ -22,6 +22,8 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let inMemoryTracing = Target.Dependency.product(name: "InMemoryTracing", package: "swift-distributed-tracing")
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
@@ -67,6 +69,9 @@ let package = Package(
         .library(
             name: "Apus",
             targets: ["JSON", "Events", "EventBus", "EventBusNATS", "ChannelHandlers", "Identity", "ServiceKit"]),
+        // What a worker of one's own is built from, and what its tasks are tested with (see Examples/own-worker).
+        .library(name: "ApusWorker", targets: ["TaskWorker", "Tasks"]),
+        .library(name: "ApusWorkerTesting", targets: ["TaskTesting"]),
         .library(name: "NATSClient", targets: ["NATSClient"]),
         // For the micro-benchmarks alone, which are a package of their own.
         .library(name: "GatewayProbes", targets: ["GatewayProbes"]),
@@ -82,6 +87,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
@@ -123,6 +129,7 @@ let package = Package(
                 configuration,
                 yams, hummingbird, nioCore,
             ]),
+        library("Tasks", path: "Shared/Tasks", ["JSON", "Events", logging]),
         library("TestKit", path: "Shared/TestKit", ["JSON", "Events", "EventBus", "EventBusNATS", logging]),
 
         // The gateway: Wire (pure codecs), Session (pure machines, shards, hub), Edge (the only sockets), App (wiring).
@@ -154,11 +161,22 @@ let package = Package(
         program("apus-notifier", path: "Services/Notifier/Program", ["NotifierApp", "ServiceKit"]),
 
         library(
-            "TaskWorkerCore", path: "Services/TaskWorker/Core", ["JSON", "Events", collections]),
+            "TaskWorkerCore", path: "Services/TaskWorker/Core", ["Tasks", "JSON", "Events", collections]),
         library(
             "TaskWorkerApp", path: "Services/TaskWorker/App",
-            ["TaskWorkerCore", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging, metrics]),
-        program("apus-worker", path: "Services/TaskWorker/Program", ["TaskWorkerApp"]),
+            ["TaskWorkerCore", "Tasks", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging, metrics]),
+        program("apus-worker", path: "Services/TaskWorker/Program", ["TaskWorkerApp", "ServiceKit"]),
+        library(
+            "TaskWorker", path: "Services/TaskWorker/Library",
+            [
+                "TaskWorkerApp", "TaskWorkerCore", "Tasks", "JSON", "Events", "ServiceKit", lifecycle, logging, metrics,
+                tracing,
+            ]),
+        library(
+            "TaskTesting", path: "Services/TaskWorker/Testing",
+            [
+                "TaskWorker", "TaskWorkerApp", "Tasks", "JSON", "Events", "EventBus", "ServiceKit", lifecycle, logging,
+            ]),
 
         library("LiveSyncCore", path: "Services/LiveSync/Core", ["JSON", "Events"]),
         library(
@@ -204,9 +222,8 @@ let package = Package(
         tests(
             "TaskWorkerTests",
             [
-                "TaskWorkerCore", "TaskWorkerApp", "JSON", "Events", "EventBus", "EventBusNATS", "TestKit",
-                "ServiceKit", lifecycle,
-                logging,
+                "TaskWorkerCore", "TaskWorkerApp", "TaskWorker", "TaskTesting", "Tasks", "JSON", "Events", "EventBus",
+                "EventBusNATS", "TestKit", "ServiceKit", lifecycle, logging, tracing, inMemoryTracing,
             ]),
         tests(
             "LiveSyncTests",

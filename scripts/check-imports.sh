@@ -38,7 +38,7 @@ only  | Services/Gateway/(Edge|App)/.* | TLS | the gateway's listening socket al
 only  | Shared/EventBusNATS/.*|Shared/TestKit/.* | NATSClient | services program against EventBus
 only  | Services/LiveSync/App/.*|Services/CommandLine/.* | GRDB|GRDBSQLite | only live sync reads databases (and `apus dev` makes one)
 only  | Services/Gateway/(Edge|App)/.*|Shared/ServiceKit/.* | NIO.*|Hummingbird.* | only the gateway's edge and the admin routes know sockets
-only  | Services/[^/]+/(App|Edge|Program)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are the shells' business
+only  | Services/[^/]+/(App|Edge|Program)/.*|Services/TaskWorker/(Library|Testing)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are the shells' business
 only  | Shared/Identity/.* | JWTKit | one module knows tokens
 only  | Shared/ServiceKit/.* | Configuration|Yams | one module reads configurations
 only  | nowhere | GatewayProbes | what the micro-benchmarks drive, and nobody else
@@ -51,6 +51,7 @@ allow | Shared/Deflate/.* | CZlib | bytes in, bytes out
 allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
 allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|Collections | a contract without a transport
 allow | Shared/ChannelHandlers/.* | JSON|Events|EventBus|Logging|Synchronization | handlers speak to the gateway over any bus
+allow | Shared/Tasks/.* | JSON|Events|Logging|Foundation.* | what a task sees: no bus, no worker
 deny  | Shared/NATSClient/.* | Events|EventBus.*|Identity|ServiceKit | a NATS client that knows nothing of Apus
 deny  | Shared/EventBusNATS/.* | Identity|ServiceKit|Hummingbird.* | the bus knows no services
 deny  | Shared/Identity/.* | EventBus.*|NATSClient|ServiceKit|Logging | tokens are checked without a bus

@@ -1,6 +1,7 @@
 package import EventBus
 package import ServiceKit
 package import ServiceLifecycle
+package import Tasks
 
 /// Makes the worker, as `apus-worker` runs it.
 package func buildWorker(

@@ -144,7 +144,7 @@ import Testing
         struct Greet: WorkerTask {
             static let name = "greet"
             struct Arguments: Decodable, Sendable { var names: [String] }
-            func run(_ arguments: Arguments, _ context: TaskContext) async throws -> String {
+            func run(_ arguments: Arguments, context: TaskContext) async throws -> String {
                 "hello " + arguments.names.joined(separator: ", ")
             }
         }

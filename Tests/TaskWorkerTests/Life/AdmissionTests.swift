@@ -1,6 +1,7 @@
 import Events
 import JSON
 import TaskWorkerCore
+import Tasks
 import Testing
 
 @Suite struct AdmissionTests {

@@ -1,6 +1,7 @@
 import Events
 import JSON
 import TaskWorkerCore
+import Tasks
 import Testing
 
 let taskID = TaskID("t1") ?? .derived(storedAt: Timestamp(seconds: 0), sequence: 0)

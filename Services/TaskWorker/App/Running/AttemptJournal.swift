@@ -3,6 +3,7 @@ internal import Events
 internal import Logging
 internal import Metrics
 internal import TaskWorkerCore
+internal import Tasks
 
 /// Writes down and publishes what becomes of one attempt; the only one that does, and one thing after the other.
 struct AttemptJournal: Sendable {

@@ -4,6 +4,7 @@ internal import JSON
 internal import Logging
 internal import Metrics
 internal import TaskWorkerCore
+internal import Tasks
 
 /// Runs one attempt of a task from its first moment to the answer to the queue.
 ///
@@ -112,7 +113,11 @@ struct AttemptRunner: Sendable {
                 "no task \(request.name) is known to the worker of queue \(request.queue), only \(known); "
                     + "correct the name, or add it to worker.tasks")
         }
-        let context = TaskContext(attempt, name: request.name, user: request.user, logger: logger)
+        let headers = delivery.message.headers
+        let trace = [HeaderName.traceParent, HeaderName.traceState].map { ($0, headers[$0]) }
+            .reduce(into: [:]) { $0[$1.0] = $1.1 }
+        let context = TaskContext(
+            attempt, name: request.name, user: request.user, trace: trace, logger: logger)
         do {
             let result = try await definition.run(request.arguments, context)
             let length = result.serialized().count

@@ -2,6 +2,7 @@ internal import EventBus
 internal import Events
 internal import Synchronization
 internal import TaskWorkerCore
+internal import Tasks
 
 /// Why an attempt is to end before its work does.
 enum StopReason: Sendable, Hashable {
@@ -18,7 +19,7 @@ enum StopReason: Sendable, Hashable {
 
 /// What the parts that have to do with one attempt share: the work reports here, the lease keeper and the watch for
 /// cancels stop it here, and its runner takes from here what has happened.
-final class RunningAttempt: Sendable {
+final class RunningAttempt: AttemptControl {
     /// What its runner is woken for.
     enum Event: Sendable {
         /// There may be progress to be published.
@@ -98,6 +99,8 @@ final class RunningAttempt: Sendable {
     func end(_ outcome: AttemptOutcome) { sink.yield(.ended(outcome)) }
 
     // MARK: Stopping
+
+    var isStopped: Bool { stopReason != nil }
 
     /// Why the attempt is to end; nil while it is not.
     var stopReason: StopReason? { state.withLock { $0.stop } }

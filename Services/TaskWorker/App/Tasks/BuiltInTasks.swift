@@ -1,5 +1,6 @@
 internal import JSON
 internal import TaskWorkerCore
+package import Tasks
 
 /// The tasks that come with the worker. One of your own takes one line here.
 package enum BuiltInTasks {

@@ -4,6 +4,7 @@ internal import JSON
 internal import Logging
 internal import Metrics
 internal import TaskWorkerCore
+internal import Tasks
 
 /// Runs a program as a task: arguments as one JSON object on its standard input, progress and result as JSON lines on
 /// its standard output, its standard error into the log.

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import JSON
 internal import TaskWorkerCore
+internal import Tasks
 
 /// `dataset.summarize {"path", "delimiter"}`: what a CSV file of any size holds, column by column (see
 /// ``DatasetSummarizer``), with progress by bytes read.

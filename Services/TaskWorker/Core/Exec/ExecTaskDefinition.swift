@@ -1,5 +1,6 @@
 internal import Events
 package import JSON
+package import Tasks
 
 /// A task that is a program of its own: how `worker.tasks.<name>` in the configuration describes it.
 ///

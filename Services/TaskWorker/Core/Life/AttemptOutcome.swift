@@ -1,5 +1,6 @@
 package import Events
 package import JSON
+package import Tasks
 
 /// How an attempt ended.
 package enum AttemptOutcome: Sendable, Hashable {

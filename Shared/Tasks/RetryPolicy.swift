@@ -1,12 +1,12 @@
 /// When a failed attempt is followed by the next: after a time that doubles with each, of which a random share is taken
 /// ("full jitter"), so that tasks that failed together do not come back together.
-package struct RetryPolicy: Sendable, Hashable {
+public struct RetryPolicy: Sendable, Hashable {
     /// The longest wait before the second attempt.
-    package var base: Duration
+    public var base: Duration
     /// The longest wait of all.
-    package var maximum: Duration
+    public var maximum: Duration
 
-    package init(base: Duration = .seconds(2), maximum: Duration = .seconds(600)) {
+    public init(base: Duration = .seconds(2), maximum: Duration = .seconds(600)) {
         self.base = base
         self.maximum = maximum
     }
@@ -14,7 +14,7 @@ package struct RetryPolicy: Sendable, Hashable {
     /// - Parameters:
     ///   - attempt: how many attempts have failed, from 1.
     ///   - random: 0 to 1.
-    package func delay(afterAttempt attempt: Int, random: Double) -> Duration {
+    public func delay(afterAttempt attempt: Int, random: Double) -> Duration {
         var longest = base
         for _ in 1..<max(1, min(attempt, 64)) where longest < maximum { longest *= 2 }
         return min(longest, maximum) * min(1, max(0, random))

@@ -1,4 +1,3 @@
-public import EventBus
 public import Events
 internal import Synchronization
 
