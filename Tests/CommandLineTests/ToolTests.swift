@@ -20,7 +20,13 @@ struct ToolTests {
             ["event", "a..b", "{}"], ["task", "run"], ["task", "run", "a b"], ["task", "run", "t", "--arg", "x"],
             ["task", "run", "t", "[1]"], ["task", "run", "t", "--max-attempts", "0"],
             ["task", "run", "t", "--timeout", "x"],
-            ["task", "list", "--status", "odd"], ["task", "show", "a b"], ["services", "--wait", "1d"],
+            ["task", "list", "--status", "odd"], ["task", "show", "a b"], ["task", "replay"],
+            ["task", "replay", "a b"],
+            ["task", "tail", "--status", "odd"], ["task", "tail", "--count", "0"], ["task", "lst"], ["queue", "pause"],
+            ["queue", "pause", "a.b"], ["queue", "lst"], ["dead", "show"], ["dead", "show", "x"],
+            ["dead", "show", "0"],
+            ["dead", "replay"], ["dead", "replay", "1", "--all"], ["dead", "replay", "1", "--name", "x"],
+            ["services", "--wait", "1d"],
             ["dev", "--port", "70000"], ["doctor", "surplus"], ["publish", "room:a", "{}", "--no-such-option"],
         ])
     func usage(arguments: [String]) async throws {
@@ -35,6 +41,15 @@ struct ToolTests {
         let result = try await ToolProcess.run(["evnt", "order.status_changed", "{}"])
         #expect(result.status == 64)
         #expect(result.errors.contains("did you mean `apus event`?"), "\(result.errors)")
+        for (typed, meant) in [
+            (["task", "lst"], "task list"), (["queue", "pase"], "queue pause"), (["dead", "reply"], "dead replay"),
+        ] {
+            let below = try await ToolProcess.run(typed)
+            #expect(below.status == 64)
+            #expect(below.errors.contains("did you mean `apus \(meant)`?"), "\(below.errors)")
+        }
+        let state = try await ToolProcess.run(["task", "list", "--status", "faild"])
+        #expect(state.errors.contains("did you mean failed?"), "\(state.errors)")
         let other = try await ToolProcess.run(["frobnicate"])
         #expect(other.errors.contains("`apus --help` lists all"), "\(other.errors)")
         #expect(!other.errors.contains("did you mean"))
@@ -44,7 +59,9 @@ struct ToolTests {
     func help() async throws {
         let commands = [
             ["dev"], ["token"], ["publish"], ["subscribe"], ["event"], ["task", "run"], ["task", "list"],
-            ["task", "show"], ["task", "cancel"], ["services"], ["doctor"],
+            ["task", "show"], ["task", "cancel"], ["task", "replay"], ["task", "tail"], ["queue", "list"],
+            ["queue", "pause"], ["queue", "resume"], ["queue", "purge"], ["dead", "list"], ["dead", "show"],
+            ["dead", "replay"], ["dead", "purge"], ["services"], ["doctor"],
         ]
         for command in commands {
             let result = try await ToolProcess.run(command + ["--help"])
@@ -60,7 +77,8 @@ struct ToolTests {
         arguments: [
             ["publish", "room:lobby", "{}"], ["subscribe", "room:lobby"], ["event", "order.status_changed", "{}"],
             ["task", "run", "apus.noop"], ["task", "list"], ["task", "show", "x"], ["task", "cancel", "x"],
-            ["services"],
+            ["task", "replay", "x"], ["task", "tail"], ["queue", "list"], ["queue", "purge", "x", "--yes"],
+            ["dead", "list"], ["dead", "replay", "1"], ["services"],
         ])
     func noServer(command: [String]) async throws {
         let begin = ContinuousClock.now

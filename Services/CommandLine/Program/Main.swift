@@ -24,7 +24,7 @@ struct Apus: AsyncParsableCommand {
         version: apusVersion,
         subcommands: [
             DevelopmentCommand.self, TokenCommand.self, PublishCommand.self, SubscribeCommand.self, EventCommand.self,
-            TaskCommand.self, ServicesCommand.self, DoctorCommand.self,
+            TaskCommand.self, QueueCommand.self, DeadCommand.self, ServicesCommand.self, DoctorCommand.self,
         ])
 }
 
@@ -35,7 +35,7 @@ struct Program {
         if CommandLine.arguments.dropFirst().first == ChildLaunch.command {
             ChildLaunch.becomeProgram(CommandLine.arguments.dropFirst(2))
         }
-        if let word = CommandLine.arguments.dropFirst().first, let problem = Apus.misspelled(word) {
+        if let problem = Apus.misspelled(Array(CommandLine.arguments.dropFirst().prefix(2))) {
             Console.standard.problem(problem)
             exit(Failure.Exit.usage.rawValue)
         }
@@ -44,11 +44,23 @@ struct Program {
 }
 
 extension Apus {
-    /// What to say of a word that is no command; nil for what the parser understands.
-    fileprivate static func misspelled(_ word: String) -> String? {
-        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
-        guard !word.hasPrefix("-"), word != "help", !names.contains(word) else { return nil }
-        let suggestion = Suggestion.closest(to: word, among: names).map { "did you mean `apus \($0)`? " } ?? ""
-        return "there is no command `\(TerminalText.safe(word))`: \(suggestion)`apus --help` lists all"
+    /// What to say of the first words if one is no command; nil for what the parser understands.
+    fileprivate static func misspelled(_ words: [String]) -> String? {
+        var commands = configuration.subcommands
+        var path = "apus"
+        for word in words {
+            // An argument of a command that has no others below it.
+            if commands.isEmpty { return nil }
+            let names = commands.compactMap { $0.configuration.commandName }
+            if word.hasPrefix("-") || word == "help" { return nil }
+            guard let command = commands.first(where: { $0.configuration.commandName == word }) else {
+                let suggestion =
+                    Suggestion.closest(to: word, among: names).map { "did you mean `\(path) \($0)`? " } ?? ""
+                return "there is no command `\(TerminalText.safe(word))`: \(suggestion)`\(path) --help` lists all"
+            }
+            commands = command.configuration.subcommands
+            path += " \(word)"
+        }
+        return nil
     }
 }

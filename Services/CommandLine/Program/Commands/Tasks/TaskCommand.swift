@@ -11,8 +11,13 @@ struct TaskCommand: AsyncParsableCommand {
               apus task list --status failed
               apus task show 01JD…
               apus task cancel 01JD…
+              apus task replay 01JD… --follow
+              apus task tail --user 42
             """,
-        subcommands: [TaskRunCommand.self, TaskListCommand.self, TaskShowCommand.self, TaskCancelCommand.self])
+        subcommands: [
+            TaskRunCommand.self, TaskListCommand.self, TaskShowCommand.self, TaskCancelCommand.self,
+            TaskReplayCommand.self, TaskTailCommand.self,
+        ])
 
     /// What answers `tasks.…`.
     static let program = "apus-worker"

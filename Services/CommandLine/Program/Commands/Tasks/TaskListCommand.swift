@@ -34,9 +34,7 @@ struct TaskListCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard status.map({ TaskState(rawValue: $0) != nil }) ?? true else {
-            throw ValidationError("--status takes one of \(TaskState.allCases.map(\.rawValue).joined(separator: ", "))")
-        }
+        try TaskStateArgument.check(status)
         guard (1...1000).contains(limit) else { throw ValidationError("--limit takes a number from 1 to 1000") }
     }
 

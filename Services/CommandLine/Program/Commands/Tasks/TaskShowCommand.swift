@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import CommandLineCore
 internal import Events
 internal import JSON
+internal import ServiceKit
 
 struct TaskShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,35 +25,40 @@ struct TaskShowCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let id = try TaskIDArgument.parse(id)
-            let value = try await BusSession.run(options) {
-                try await $0.call("tasks.get", ["task_id": .string(id.description)], of: TaskCommand.program)
+            let value = try await BusSession.run(options) { session in
+                let parameters: JSONValue = ["task_id": .string(id.description)]
+                do {
+                    return try await session.call("tasks.show", parameters, of: TaskCommand.program)
+                } catch ConnectionFailure.noService {
+                    // A worker of an older version.
+                    return try await session.call("tasks.get", parameters, of: TaskCommand.program)
+                }
             }
             let console = Console.standard
             guard !output.isJSON, let status = TaskStatus(json: value) else { return console.line(value) }
-            show(status, console)
+            show(status, value, FieldList(console))
         }
     }
 
-    private func show(_ status: TaskStatus, _ console: Console) {
-        let styler = console.styler
-        func line(_ title: String, _ text: String?) {
-            guard let text, !text.isEmpty else { return }
-            console.line(styler(TerminalText.padded(title, to: 10), .dim) + TerminalText.safe(text))
-        }
-        line("id", status.id.description)
-        line("task", status.name)
-        console.line(
-            styler(TerminalText.padded("status", to: 10), .dim) + styler(status.state.rawValue, status.state.style))
-        line("progress", "\(Int(min(100, max(0, status.progress)))) %")
-        line("attempt", status.maximumAttempts.map { "\(status.attempt) of \($0)" } ?? String(status.attempt))
-        line("queue", status.queue)
-        line("user", status.user)
-        line("submitted", status.submittedAt?.description)
-        line("changed", status.updatedAt?.description)
-        line("message", status.message)
-        guard !status.result.isNull else { return }
-        console.line(styler("result", .dim))
-        console.line(PrettyJSON(styler: styler, columns: min(console.columns, 120)).text(status.result))
+    private func show(_ status: TaskStatus, _ value: JSONValue, _ fields: FieldList) {
+        fields.line("id", status.id.description)
+        fields.line("task", status.name)
+        fields.line("status", status.state.rawValue, style: status.state.style)
+        fields.line("progress", "\(Int(min(100, max(0, status.progress)))) %")
+        fields.line("attempt", status.maximumAttempts.map { "\(status.attempt) of \($0)" } ?? String(status.attempt))
+        fields.line("queue", status.queue)
+        fields.line("user", status.user)
+        fields.line("submitted", status.submittedAt?.description)
+        fields.line("started", value["started_at"]?.stringValue)
+        fields.line("changed", status.updatedAt?.description)
+        if !status.state.isFinal { fields.line("due", value["due"]?.stringValue) }
+        fields.line("worker", value["worker"]?.stringValue)
+        fields.line("replay of", value["replay_of"]?.stringValue)
+        fields.line("message", status.message)
+        fields.value("args", value["args"])
+        fields.value("chain", value["chain"])
+        fields.errors(value["errors"])
+        fields.value("result", status.result)
     }
 }
 
@@ -82,6 +88,16 @@ struct TaskCancelCommand: AsyncParsableCommand {
             guard !output.isJSON else { return Console.standard.line(value) }
             Console.standard.line("asked to cancel \(id)")
         }
+    }
+}
+
+enum TaskStateArgument {
+    /// - Throws: for a text that is no state of a task.
+    static func check(_ text: String?) throws {
+        guard let text, TaskState(rawValue: text) == nil else { return }
+        let all = TaskState.allCases.map(\.rawValue)
+        let suggestion = Suggestion.closest(to: text, among: all).map { "; did you mean \($0)?" } ?? ""
+        throw ValidationError("--status takes one of \(all.joined(separator: ", "))\(suggestion)")
     }
 }
 
