@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import TestKit
 
 /// A program that a test started: its output line by line, its exit, its signals.
@@ -97,9 +98,14 @@ final class ProgramProcess: Sendable {
         if isRunning { kill(identifier, number) }
     }
 
+    /// Writes a line to its standard input; nothing happens if it has ended.
     func write(_ line: String) {
+        _ = ProgramProcess.ignoresBrokenPipes
         try? input.write(contentsOf: Data((line + "\n").utf8))
     }
+
+    /// Writing to one that has just ended is an error to be left alone, not the end of all tests.
+    private static let ignoresBrokenPipes: Void = { _ = Glibc.signal(SIGPIPE, SIG_IGN) }()
 
     deinit { signal(SIGKILL) }
 }
