@@ -15,6 +15,10 @@ public protocol MessageFeed: Sendable {
         _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
     ) throws(BusError) -> any BusSubscription
 
+    /// The same for a receiver that knows what it subscribed to: its messages come without their subject. For very many
+    /// subscriptions, each of which then costs less.
+    func subscribe(_ subject: String, _ receiver: any MessageReceiver) throws(BusError) -> any BusSubscription
+
     /// Returns when the server knows every subscription that was made before, and the callbacks of all messages that it had
     /// sent by then have returned.
     func flush(timeout: Duration) async throws(BusError)
@@ -41,6 +45,12 @@ public enum BusConnectionEvent: Sendable, Equatable {
     case closed
 }
 
+/// Takes the messages of a subscription, under the rules of ``MessageFeed/subscribe(_:queue:onMessage:)``.
+public protocol MessageReceiver: AnyObject, Sendable {
+    /// - Parameter message: without its subject.
+    func receive(_ message: BusMessage)
+}
+
 /// A running subscription.
 public protocol BusSubscription: Sendable {
     /// Ends it. Its callback may run once more for a message that is being delivered. Doing it twice is harmless.
@@ -48,6 +58,16 @@ public protocol BusSubscription: Sendable {
 }
 
 extension MessageFeed {
+    public func subscribe(
+        _ subject: String, _ receiver: any MessageReceiver
+    ) throws(BusError) -> any BusSubscription {
+        try subscribe(subject, queue: nil) { message in
+            var message = message
+            message.subject = ""
+            receiver.receive(message)
+        }
+    }
+
     public func subscribe(
         _ subject: String, onMessage: @escaping @Sendable (BusMessage) -> Void
     ) throws(BusError) -> any BusSubscription {

@@ -66,12 +66,14 @@ extension BusMessage {
 extension BusMessage {
     /// Copies what is kept of it: payload and headers as they came, and the subject only if it is not the one that was
     /// subscribed to.
-    init(_ message: CoreMessage, _ subscribed: String) {
-        let isSubscribed = subscribed.consists(of: message.subject)
+    /// - Parameter subscribed: nil leaves the subject empty.
+    init(_ message: CoreMessage, _ subscribed: String?) {
+        let subject =
+            subscribed.map { $0.consists(of: message.subject) ? $0 : String(decoding: message.subject, as: UTF8.self) }
         // The first line says that headers follow, which their being there says as well.
         let lines = message.headers.firstIndex(of: UInt8(ascii: "\n")).map { message.headers[($0 + 1)...] }
         self.init(
-            subject: isSubscribed ? subscribed : String(decoding: message.subject, as: UTF8.self),
+            subject: subject ?? "",
             headers: lines.map { BusHeaders(lines: Array($0)) } ?? BusHeaders(), payload: Array(message.payload),
             replyTo: message.replyTo.isEmpty ? nil : String(decoding: message.replyTo, as: UTF8.self))
     }

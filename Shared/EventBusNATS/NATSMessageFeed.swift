@@ -77,13 +77,30 @@ package final class NATSMessageFeed: MessageFeed {
     package func subscribe(
         _ subject: String, queue: String?, onMessage: @escaping @Sendable (BusMessage) -> Void
     ) throws(BusError) -> any BusSubscription {
+        try subscribe(subject, queue, Receiver(subject, onMessage)) { bus throws(BusError) in
+            try bus.subscribe(subject, queue: queue, onMessage: onMessage)
+        }
+    }
+
+    package func subscribe(
+        _ subject: String, _ receiver: any MessageReceiver
+    ) throws(BusError) -> any BusSubscription {
+        try subscribe(subject, nil, BareReceiver(receiver)) { bus throws(BusError) in
+            try bus.subscribe(subject, receiver)
+        }
+    }
+
+    private func subscribe(
+        _ subject: String, _ queue: String?, _ receiver: any CoreReceiver,
+        elsewhere: (any MessageFeed) throws(BusError) -> any BusSubscription
+    ) throws(BusError) -> any BusSubscription {
         let made: Result<any BusSubscription, BusError> = state.withLock { state in
             Result { () throws(BusError) in
                 switch state.mode {
-                case .bus: return try bus.subscribe(subject, queue: queue, onMessage: onMessage)
+                case .bus: return try elsewhere(bus)
                 case .own(let connection):
                     let id = try translated { () throws(NATSError) in
-                        try connection.subscribe(subject, queue: queue, Receiver(onMessage))
+                        try connection.subscribe(subject, queue: queue, receiver)
                     }
                     return Subscription(feed: self, id: id)
                 }
@@ -93,11 +110,24 @@ package final class NATSMessageFeed: MessageFeed {
     }
 
     private final class Receiver: CoreReceiver {
+        let subject: String
         let onMessage: @Sendable (BusMessage) -> Void
 
-        init(_ onMessage: @escaping @Sendable (BusMessage) -> Void) { self.onMessage = onMessage }
+        init(_ subject: String, _ onMessage: @escaping @Sendable (BusMessage) -> Void) {
+            self.subject = subject
+            self.onMessage = onMessage
+        }
 
-        func receive(_ message: CoreMessage, subscribed: String) { onMessage(BusMessage(message, subscribed)) }
+        func receive(_ message: CoreMessage) { onMessage(BusMessage(message, subject)) }
+    }
+
+    /// For those who know what they subscribed to: nothing but the message is looked at.
+    private final class BareReceiver: CoreReceiver {
+        let receiver: any MessageReceiver
+
+        init(_ receiver: any MessageReceiver) { self.receiver = receiver }
+
+        func receive(_ message: CoreMessage) { receiver.receive(BusMessage(message, nil)) }
     }
 
     /// Small enough to be kept without an allocation.
@@ -205,6 +235,15 @@ package final class NATSMessageFeed: MessageFeed {
         for listener in state.withLock({ Array($0.listeners.values) }) { listener.yield(event) }
     }
 
+    private func move(_ old: CoreSubscriptions.Subscription) throws(BusError) -> (any BusSubscription)? {
+        switch old.receiver {
+        case let bare as BareReceiver: return try bus.subscribe(old.subject, bare.receiver)
+        case let receiver as Receiver:
+            return try bus.subscribe(old.subject, queue: old.queue, onMessage: receiver.onMessage)
+        default: return nil
+        }
+    }
+
     /// The connection cannot be made: the bus takes every subscription over.
     private func moveToBus(_ obstacle: CoreObstacle) {
         NATSMessageFeed.log(obstacle, to: logger)
@@ -215,9 +254,8 @@ package final class NATSMessageFeed: MessageFeed {
             var failed: [BusError] = []
             var moved: [CoreSubscriptions.ID: any BusSubscription] = [:]
             for old in connection.takeSubscriptions() {
-                guard let receiver = old.receiver as? Receiver else { continue }
                 do throws(BusError) {
-                    moved[old.id] = try bus.subscribe(old.subject, queue: old.queue, onMessage: receiver.onMessage)
+                    moved[old.id] = try move(old)
                 } catch {
                     failed.append(error)
                 }

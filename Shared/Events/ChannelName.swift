@@ -116,10 +116,33 @@ extension ChannelName: Hashable {
         let (left, right) = (left.text.whole.utf8, right.text.whole.utf8)
         guard left.count == right.count else { return false }
         let isEqual: Bool?? = left.withContiguousStorageIfAvailable { left in
-            right.withContiguousStorageIfAvailable { right in left.elementsEqual(right) }
+            right.withContiguousStorageIfAvailable { right in
+                areEqual(UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
+            }
         }
         return (isEqual ?? nil) ?? left.elementsEqual(right)
     }
+
+    /// Of equally many bytes; eight at a time, since every message asks.
+    private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index + 8 <= left.count {
+            let (one, other) = (
+                left.loadUnaligned(fromByteOffset: index, as: UInt64.self),
+                right.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            )
+            if one != other { return false }
+            index += 8
+        }
+        while index < left.count {
+            if left[index] != right[index] { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// Whether both are the same copy of a name: equal at once, and if not, perhaps equal all the same.
+    public static func === (left: ChannelName, right: ChannelName) -> Bool { left.text === right.text }
 
     public func hash(into hasher: inout Hasher) {
         let isHashed: Void? = text.whole.utf8.withContiguousStorageIfAvailable { bytes in

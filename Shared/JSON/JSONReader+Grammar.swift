@@ -19,8 +19,13 @@ extension JSONReader {
     @inline(never) private mutating func skipRun() {
         while position < bytes.count {
             switch bytes[position] {
-            case 0x20, 0x0D, 0x09: position += 1
-            case 0x0A where rules != .lines: position += 1
+            case 0x20, 0x09: position += 1
+            case 0x0D:
+                hasLineBreaks = true
+                position += 1
+            case 0x0A where rules != .lines:
+                hasLineBreaks = true
+                position += 1
             default: return
             }
         }

@@ -38,6 +38,8 @@ public struct JSONReader: ~Copyable {
     let rules: Rules
     var position = 0
     var remainingDepth: Int
+    /// Whether a line has ended between tokens.
+    var hasLineBreaks = false
     /// Whether nothing of the array or object that was begun last has been read.
     private var isAtBeginning = false
 

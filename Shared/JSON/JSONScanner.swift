@@ -3,13 +3,16 @@
 /// This is what a payload that is only passed on goes through: every byte is looked at once, nothing is allocated.
 public enum JSONScanner {
     /// Checks `bytes`. Numbers of any size are taken.
+    /// - Returns: whether it has line breaks, which can be between its tokens only: a string cannot hold a raw one.
     /// - Throws: ``JSONError`` with the place of the first byte that does not fit, or where nesting exceeds `maximumDepth`.
+    @discardableResult
     public static func validate(
         _ bytes: [UInt8], maximumDepth: Int = JSONValue.defaultMaximumDepth
-    ) throws(JSONError) {
+    ) throws(JSONError) -> Bool {
         try JSONReader.read(bytes, rules: .text, maximumDepth: maximumDepth) { reader throws(JSONError) in
             try reader.skip()
             try reader.finish()
+            return reader.hasLineBreaks
         }
     }
 

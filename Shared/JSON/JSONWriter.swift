@@ -10,35 +10,48 @@
 /// writer.endObject()                  // {"id":1,"publish":{}}
 /// ```
 /// Whoever begins an object or an array ends it, and writes names in objects only.
-public struct JSONWriter: Sendable {
-    /// The text and, behind its end, room for more, whose bytes mean nothing.
-    private var storage: [UInt8]
+public struct JSONWriter: ~Copyable {
+    /// The text and, behind its end, room for more. Bare memory, since an array asks at every write whether it is shared.
+    private var memory: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
     private var end = 0
     /// Whether what comes next stands behind an opening bracket or a name.
     private var isFirst = true
 
     /// - Parameter capacity: how many bytes are written without allocating again.
-    public init(reserving capacity: Int = 128) { storage = [UInt8](repeating: 0, count: capacity) }
+    public init(reserving capacity: Int = 128) {
+        self.capacity = max(1, capacity)
+        memory = .allocate(capacity: self.capacity)
+    }
 
-    /// The text. Nothing is written after it was taken.
+    deinit { memory.deallocate() }
+
+    /// The text. What is written after that begins another.
     public mutating func finish() -> [UInt8] {
-        storage.removeLast(storage.count - end)
-        end = 0
-        return exchange(&storage, with: [])
+        defer {
+            end = 0
+            isFirst = true
+        }
+        return [UInt8](UnsafeBufferPointer(start: memory, count: end))
     }
 
     /// Makes room for `count` more bytes.
     public mutating func reserve(_ count: Int) {
-        let missing = end + count - storage.count
-        guard missing > 0 else { return }
-        storage.append(contentsOf: repeatElement(0, count: max(missing, storage.count)))
+        let missing = end + count - capacity
+        if missing > 0 { grow(by: max(missing, capacity)) }
+    }
+
+    @inline(never) private mutating func grow(by count: Int) {
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + count)
+        larger.update(from: memory, count: end)
+        memory.deallocate()
+        memory = larger
+        capacity += count
     }
 
     @inline(__always) private mutating func put(_ count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
-        if end + count > storage.count { reserve(count) }
-        storage.withUnsafeMutableBufferPointer { [end] buffer in
-            if let start = buffer.baseAddress { fill(start + end) }
-        }
+        if end + count > capacity { reserve(count) }
+        fill(memory + end)
         end += count
     }
 

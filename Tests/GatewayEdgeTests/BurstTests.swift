@@ -37,14 +37,11 @@ import Testing
         try await ShardHarness.run(wakes: false) { harness in
             var transports: [String: RecordingTransport] = [:]
             for channel in channels { transports[channel] = await client(on: channel, harness) }
-            for (channel, number, isExcluded) in batch {
-                harness.shard.receive(
-                    .message(
-                        message(number, sequence: nil, excluding: isExcluded ? ShardHarness.client : nil),
-                        on: try ChannelName(channel))
-                )
-            }
-            await harness.shard.drainInbox()
+            try await harness.shard.receive(
+                batch.map { channel, number, isExcluded in
+                    let excluded = isExcluded ? ShardHarness.client : nil
+                    return (.message(message(number, sequence: nil, excluding: excluded)), channel: channel)
+                })
             for channel in channels {
                 let expected = batch.filter { $0.channel == channel && !$0.isExcluded }.map { "\($0.number)" }
                 let got = transports[channel]?.state.texts.map { $0.filter(\.isNumber) }
@@ -63,11 +60,8 @@ import Testing
                 )
             }
             let late = await client(on: "room:a", harness)
-            for number in 2...5 {
-                harness.shard.receive(
-                    .message(message(number, sequence: UInt64(number)), on: try ChannelName("room:a")))
-            }
-            await harness.shard.drainInbox()
+            try await harness.shard.receive(
+                (2...5).map { (.message(message($0, sequence: UInt64($0))), channel: "room:a") })
             #expect(late.state.texts.map { $0.filter(\.isNumber) } == ["4", "5"])
         }
     }
@@ -77,8 +71,8 @@ import Testing
         try await ShardHarness.run(wakes: false) { harness in
             let transport = await client(on: "live:a", harness)
             let payload = "\"" + String(repeating: "x", count: 9_000) + "\""
-            for _ in 0..<20 { harness.shard.receive(try ShardHarness.delivery(payload, on: "live:a")) }
-            await harness.shard.drainInbox()
+            try await harness.shard.receive(
+                Array(repeating: (ShardHarness.delivery(payload), channel: "live:a"), count: 20))
             #expect(transport.state.written.count == 20)
             #expect(transport.state.written.allSatisfy { $0.count > 9_000 })
         }

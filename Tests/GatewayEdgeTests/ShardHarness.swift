@@ -1,6 +1,5 @@
 import EventBus
 import Events
-import GatewaySession
 import GatewayWire
 import Identity
 import Logging
@@ -9,6 +8,7 @@ import NIOPosix
 import Synchronization
 
 @testable import GatewayEdge
+@testable import GatewaySession
 
 /// One shard on an event loop, with a hub on a bus in memory behind it.
 struct ShardHarness {
@@ -87,15 +87,23 @@ struct ShardHarness {
     }
 
     /// A message as the hub gives it.
-    static func delivery(_ payload: String, on channel: String, sequence: UInt64? = nil) throws -> ChannelDelivery {
+    static func delivery(_ payload: String) -> ChannelDelivery {
         .message(
             ChannelMessage(
-                publication: Publication(payload: Array(payload.utf8), offset: sequence),
-                storedAt: Timestamp(seconds: 1_000)), on: try ChannelName(channel))
+                publication: Publication(payload: Array(payload.utf8)), storedAt: Timestamp(seconds: 1_000)))
     }
 }
 
 extension Shard {
+    /// Takes what the hub gives for channels that somebody is on, as one batch.
+    func receive(_ batch: [(ChannelDelivery, channel: String)]) throws {
+        for (delivery, name) in batch {
+            let channel = try ChannelName(name)
+            channels[channel]?.receive(delivery)
+        }
+        drainInbox()
+    }
+
     /// A client of the Centrifuge protocol.
     func openCommands(_ transport: RecordingTransport) -> ConnectionID {
         open(.centrifugeJSON, codec: CentrifugeJSON(), manner: .commands, transport: transport)
@@ -159,7 +167,7 @@ final class RecordingTransport: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
     func flush() {}
     var outstandingBytes: Int { waiting.withLock { $0.state.written.reduce(0) { $0 + $1.count } - $0.state.taken } }
     func start() { change { $0.isStarted = true } }

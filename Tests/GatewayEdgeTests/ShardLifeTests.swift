@@ -31,7 +31,7 @@ import Testing
         }
 
         func write(_ bytes: [UInt8]) { state.withLock { $0.written.append(bytes) } }
-        func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+        func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
         func flush() {}
         var outstandingBytes: Int { 0 }
         func ping() {}

@@ -14,8 +14,7 @@ import Testing
     private let payload = "\"" + String(repeating: "x", count: 98) + "\""
 
     private func publish(_ texts: [String], on channel: String, _ harness: ShardHarness) async throws {
-        for text in texts { harness.shard.receive(try ShardHarness.delivery(text, on: channel)) }
-        await harness.shard.drainInbox()
+        try await harness.shard.receive(texts.map { (ShardHarness.delivery($0), channel: channel) })
     }
 
     @Test("with disconnect a slow client is closed, and the others get everything")
@@ -135,11 +134,8 @@ import Testing
             _ = await harness.open(.plainWebSocket, PlainWebSocket(channel: "live:a"), plain, ["live:a"])
             _ = await harness.open(.serverSentEvents, ServerSentEvents(), stream, ["live:a"])
             _ = await harness.open(.plainWebSocket, PlainWebSocket(channel: "live:b"), other, ["live:b"])
-            for number in 1...3 {
-                harness.shard.receive(try ShardHarness.delivery("\(number)", on: number == 2 ? "live:b" : "live:a"))
-            }
-            harness.shard.receive(try ShardHarness.delivery("4", on: "live:a"))
-            await harness.shard.drainInbox()
+            try await harness.shard.receive(
+                (1...4).map { (ShardHarness.delivery("\($0)"), channel: $0 == 2 ? "live:b" : "live:a") })
             #expect(plain.state.texts == ["1", "3"])
             #expect(plain.state.closedWith?.code == 1012)
             #expect(stream.state.closedWith == .insufficientState)

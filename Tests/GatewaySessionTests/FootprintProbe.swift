@@ -155,7 +155,7 @@ private final class AnswerCounter: Transport, Sendable {
         ready?.resume()
     }
 
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
     func flush() {}
     var outstandingBytes: Int { 0 }
     func start() {}

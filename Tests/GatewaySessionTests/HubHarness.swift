@@ -36,14 +36,14 @@ final class RecordingReceiver: ChannelReceiver {
 
     var offsets: [UInt64] {
         state.withLock { $0.deliveries }.compactMap {
-            if case .message(let message, _) = $0 { message.publication.offset } else { nil }
+            if case .message(let message) = $0 { message.publication.offset } else { nil }
         }
     }
 
     /// What clients got: the event's name and the payload.
     var publications: [String] {
         state.withLock { $0.deliveries }.compactMap {
-            guard case .message(let message, _) = $0 else { return nil }
+            guard case .message(let message) = $0 else { return nil }
             return "\(message.publication.event) \(String(decoding: message.publication.payload, as: UTF8.self))"
         }
     }

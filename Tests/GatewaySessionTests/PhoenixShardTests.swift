@@ -1,9 +1,10 @@
 import EventBus
 import Events
-import GatewaySession
 import GatewayWire
 import JSON
 import Testing
+
+@testable import GatewaySession
 
 /// Phoenix clients on shards with a bus in memory: what they send in, what they are sent back.
 @Suite(.timeLimit(.minutes(1))) struct PhoenixShardTests {
@@ -141,7 +142,8 @@ import Testing
         try await ShardFixture.run([fixture], bus) {
             let ann = await Client(fixture, token: "user-1")
             _ = await ann.join(room, 1)
-            fixture.shard.receive(.interrupted(try ChannelName(room), generation: 1))
+            let channel = try ChannelName(room)
+            await fixture.shard.interrupt(channel, generation: 1)
             await ann.transport.frame(#"["1","1","room:lobby","phx_error",{}]"#)
             #expect(await ann.join(room, 2).contains(#""status":"ok""#))
         }
@@ -224,5 +226,12 @@ import Testing
                 #expect(answer.contains("unmatched topic") || answer.contains(#""status":"ok""#), "\(topic)")
             }
         }
+    }
+}
+
+extension Shard {
+    /// As the hub does.
+    fileprivate func interrupt(_ name: ChannelName, generation: UInt32) {
+        channels[name]?.receive(.interrupted(generation: generation))
     }
 }

@@ -48,7 +48,7 @@ final class RecordingTransport: Transport, Sendable {
     }
 
     func write(_ bytes: [UInt8]) { change { $0.frames.append(String(decoding: bytes, as: UTF8.self)) } }
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
     func flush() {}
     var outstandingBytes: Int { 0 }
     func start() { change { $0.isStarted = true } }

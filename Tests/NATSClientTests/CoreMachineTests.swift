@@ -5,7 +5,7 @@ import Testing
 @testable import NATSClient
 
 private final class Nobody: CoreReceiver {
-    func receive(_ message: CoreMessage, subscribed: String) {}
+    func receive(_ message: CoreMessage) {}
 }
 
 /// A machine, a server that is played by the test, and a clock that stands still until it is moved.
@@ -210,7 +210,7 @@ struct CoreMachineTests {
         // The former owner of the number has nothing to say about the present one.
         stage.machine.unsubscribe(first)
         #expect(stage.written() == [])
-        #expect(stage.machine.subscriptions.receiver(of: 0)?.subject == "c")
+        #expect(stage.machine.subscriptions.all.first { $0.id.number == 0 }?.subject == "c")
     }
 
     @Test("many ended subscriptions have the server asked for an answer, so that numbers do not run away")

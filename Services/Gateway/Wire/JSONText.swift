@@ -5,10 +5,7 @@ package enum JSONText {
     /// `bytes` if they are one JSON value, with line breaks between its tokens turned into spaces: strings cannot hold a
     /// raw one, and protocols that put one message on a line, or a field on a line, need none to be there.
     package static func singleLine(_ bytes: [UInt8]) -> [UInt8]? {
-        guard JSONScanner.isValid(bytes) else { return nil }
-        // Looks at all of them: without a way out the loop takes many at a time.
-        var hasLineBreaks = false
-        for byte in bytes { hasLineBreaks = hasLineBreaks || isLineBreak(byte) }
+        guard let hasLineBreaks = try? JSONScanner.validate(bytes) else { return nil }
         return hasLineBreaks ? bytes.withUnsafeBufferPointer(withoutLineBreaks) : bytes
     }
 

@@ -101,10 +101,22 @@ package struct Publication: Sendable, Equatable {
     package var event: String
     /// Nil on channels without history.
     package var offset: UInt64?
-    /// The client that published it; nil for backends.
-    package var publisher: ClientInfo?
-    /// What a backend attached to it, for protocols that can carry it.
-    package var tags: [String: String]
+    /// What few have, so that the others are cheap to pass on.
+    private var extras: Extras?
+
+    private final class Extras: Sendable, Equatable {
+        let publisher: ClientInfo?
+        let tags: [String: String]
+
+        init(_ publisher: ClientInfo?, _ tags: [String: String]) {
+            self.publisher = publisher
+            self.tags = tags
+        }
+
+        static func == (left: Extras, right: Extras) -> Bool {
+            left === right || (left.publisher == right.publisher && left.tags == right.tags)
+        }
+    }
 
     package init(
         payload: [UInt8], event: String = "message", offset: UInt64? = nil, publisher: ClientInfo? = nil,
@@ -113,15 +125,20 @@ package struct Publication: Sendable, Equatable {
         self.payload = payload
         self.event = event
         self.offset = offset
-        self.publisher = publisher
-        self.tags = tags
+        if publisher != nil || !tags.isEmpty { extras = Extras(publisher, tags) }
     }
+
+    /// The client that published it; nil for backends.
+    package var publisher: ClientInfo? { extras?.publisher }
+
+    /// What a backend attached to it, for protocols that can carry it.
+    package var tags: [String: String] { extras?.tags ?? [:] }
 }
 
 extension Publication {
     /// The tags with the event's name among them, unless it is the usual one.
     package var allTags: [(key: String, value: String)] {
-        if tags.isEmpty { return event == "message" ? [] : [("event", event)] }
+        guard let tags = extras?.tags, !tags.isEmpty else { return event == "message" ? [] : [("event", event)] }
         var all = tags
         if event != "message" { all["event"] = event }
         return all.sorted { $0.key < $1.key }

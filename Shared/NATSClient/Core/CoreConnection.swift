@@ -280,9 +280,8 @@ package final class CoreConnection: Sendable {
             while let operation = try socket.parser.next(&rest) {
                 if case .message(let message) = operation {
                     // Without the lock: a receiver may subscribe and cancel.
-                    if let found = state.withLock({ $0.machine.subscriptions.receiver(of: message.subscription) }) {
-                        found.receiver.receive(message, subscribed: found.subject)
-                    }
+                    let receiver = state.withLock { $0.machine.subscriptions.receiver(of: message.subscription) }
+                    receiver?.receive(message)
                 } else {
                     mustSettle = true
                     socket.parser.maximumPayload = take(operation)

@@ -1,8 +1,7 @@
 /// Whom the messages of a subscription are for.
 package protocol CoreReceiver: AnyObject, Sendable {
     /// Called on the reactor's thread. It must not block, and keep nothing of the message.
-    /// - Parameter subscribed: the subject that was subscribed to, wildcards and all.
-    func receive(_ message: CoreMessage, subscribed: String)
+    func receive(_ message: CoreMessage)
 }
 
 /// The subscriptions of a connection, by the number that each has with the server: an array, since a message says the
@@ -80,10 +79,7 @@ package struct CoreSubscriptions {
     }
 
     /// Whom a message with this number is for.
-    func receiver(of number: Int) -> (receiver: any CoreReceiver, subject: String)? {
-        guard number < slots.count, let receiver = slots[number].receiver else { return nil }
-        return (receiver, slots[number].subject)
-    }
+    func receiver(of number: Int) -> (any CoreReceiver)? { number < slots.count ? slots[number].receiver : nil }
 
     /// From the number `first` on as many as make about `limit` bytes of commands.
     /// - Returns: the number to go on from.

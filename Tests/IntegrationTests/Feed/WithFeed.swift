@@ -42,7 +42,7 @@ extension Result where Failure == any Error {
 final class Collector: CoreReceiver {
     private let inbox = Inbox<String>()
 
-    func receive(_ message: CoreMessage, subscribed: String) {
+    func receive(_ message: CoreMessage) {
         inbox.append(String(decoding: message.payload, as: UTF8.self))
     }
 

@@ -44,7 +44,7 @@ final class EventStream: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
 
     func flush() {
         let (reader, buffer) = state.withLock { state -> (CheckedContinuation<ByteBuffer?, Never>?, ByteBuffer?) in

@@ -27,7 +27,7 @@ final class PollAnswer: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
 
     func flush() {
         if state.withLock({ !$0.messages.isEmpty }) { finish() }

@@ -146,7 +146,7 @@ final class LongPollSession: Transport, Sendable {
         }
     }
 
-    func write(_ frame: SharedFrame) { for message in frame.messages { write(message) } }
+    func write(_ frame: SharedFrame) { frame.forEachMessage(write) }
 
     func flush() {
         let (poll, ready) = state.withLock { state -> (Poll?, LongPollAnswer?) in

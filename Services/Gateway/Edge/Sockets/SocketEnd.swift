@@ -1,4 +1,3 @@
-internal import DequeModule
 internal import Glibc
 internal import Reactor
 internal import TLS
@@ -11,11 +10,7 @@ struct SocketEnd {
     /// -1 once it is closed or somebody else's.
     private(set) var descriptor: Int32
     private var session: TLSSession?
-    private var queue = Deque<[UInt8]>()
-    /// How much of the first piece the kernel has taken.
-    private var offset = 0
-    /// What waits here; not what the kernel holds.
-    private(set) var queuedBytes = 0
+    private var queue = OutboundQueue()
     /// The kernel takes no more for now; the loop tells when it does.
     private(set) var isBlocked = false
     /// Nothing can be written any more. The loop tells the handler that the connection has gone.
@@ -102,18 +97,24 @@ struct SocketEnd {
 
     // MARK: Out
 
+    /// What waits here; not what the kernel holds.
+    var queuedBytes: Int { queue.count }
+
     /// Queues bytes before all others; for those that have not begun to send.
     mutating func prepend(_ bytes: [UInt8]) {
         guard !bytes.isEmpty, !isBroken else { return }
-        queue.prepend(bytes)
-        queuedBytes += bytes.count
+        queue.prepend(.bytes(bytes))
     }
 
     /// Queues bytes; ``flush(_:)`` sends them.
     mutating func append(_ bytes: [UInt8]) {
         guard !bytes.isEmpty, !isBroken else { return }
-        queue.append(bytes)
-        queuedBytes += bytes.count
+        queue.append(.bytes(bytes))
+    }
+
+    /// Queues a message as a text frame.
+    mutating func append(text message: [UInt8]) {
+        if !isBroken { queue.append(.text(message)) }
     }
 
     /// Hands to the kernel what waits, as much as it takes. Small pieces leave together in one call of the system, or one
@@ -121,14 +122,13 @@ struct SocketEnd {
     mutating func flush(_ loop: EdgeLoop) {
         while !queue.isEmpty {
             switch session.map({ write($0, loop) }) ?? send(loop) {
-            case .took(let count): took(count)
+            case .took(let count): queue.consume(count)
             case .again: continue
             case .blocked: return block(.none, loop)
             case .blockedByInput: return block(.writeWaitsForInput, loop)
             case .failed: return discard()
             }
         }
-        queue = Deque()
         guard isBlocked else { return }
         isBlocked = false
         listen(loop)
@@ -143,10 +143,9 @@ struct SocketEnd {
     }
 
     private func send(_ loop: EdgeLoop) -> Sent {
-        let first = queue[0]
         let count =
-            queue.count == 1 || first.count - offset >= loop.outbound.count / 2
-            ? send(first) : send(gathered: loop.outbound)
+            queue.withFront(atLeast: loop.outbound.count / 2, send)
+            ?? send(UnsafeRawBufferPointer(rebasing: loop.outbound[..<queue.gather(into: loop.outbound)]))
         guard count < 0 else { return .took(count) }
         switch errno {
         case EINTR: return .again
@@ -155,36 +154,16 @@ struct SocketEnd {
         }
     }
 
-    private func send(_ piece: [UInt8]) -> Int {
-        piece.withUnsafeBytes { bytes in
-            Glibc.send(
-                descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
-        }
-    }
-
-    private func send(gathered buffer: UnsafeMutableRawBufferPointer) -> Int {
-        var count = 0
-        var start = offset
-        for piece in queue {
-            let length = piece.count - start
-            guard length <= buffer.count - count else { break }
-            piece.withUnsafeBytes { bytes in
-                buffer[count..<(count + length)].copyBytes(from: bytes[start...])
-            }
-            count += length
-            start = 0
-        }
-        return Glibc.send(descriptor, buffer.baseAddress, count, Int32(MSG_NOSIGNAL))
+    private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     /// What was not taken is encrypted all the same: the next call must begin with the same bytes, and have no fewer. So
     /// each has as many as there are, up to a record.
     private func write(_ session: TLSSession, _ loop: EdgeLoop) -> Sent {
-        let first = queue[0]
         let outcome =
-            queue.count == 1 || first.count - offset >= TLSSession.maximumRecordBytes
-            ? first.withUnsafeBytes { session.write(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
-            : session.write(UnsafeRawBufferPointer(rebasing: loop.outbound[..<gatherRecord(loop.outbound)]))
+            queue.withFront(atLeast: TLSSession.maximumRecordBytes) { session.write($0) }
+            ?? session.write(UnsafeRawBufferPointer(rebasing: loop.outbound[..<gatherRecord(loop.outbound)]))
         switch outcome {
         case .bytes(let count): return .took(count)
         case .wantsWrite: return .blocked
@@ -198,32 +177,7 @@ struct SocketEnd {
 
     /// - Returns: how many bytes it comes to.
     private func gatherRecord(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
-        var count = 0
-        var start = offset
-        for piece in queue where count < TLSSession.maximumRecordBytes {
-            let length = min(piece.count - start, TLSSession.maximumRecordBytes - count)
-            piece.withUnsafeBytes { bytes in
-                buffer[count..<(count + length)].copyBytes(from: bytes[start..<(start + length)])
-            }
-            count += length
-            start = 0
-        }
-        return count
-    }
-
-    private mutating func took(_ count: Int) {
-        queuedBytes -= count
-        var remaining = count
-        while remaining > 0, let first = queue.first {
-            let length = first.count - offset
-            guard remaining >= length else {
-                offset += remaining
-                return
-            }
-            remaining -= length
-            offset = 0
-            queue.removeFirst()
-        }
+        queue.gather(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<TLSSession.maximumRecordBytes]))
     }
 
     private mutating func block(_ crossing: Crossing, _ loop: EdgeLoop) {
@@ -234,8 +188,7 @@ struct SocketEnd {
 
     private mutating func discard() {
         isBroken = true
-        queue = Deque()
-        queuedBytes = 0
+        queue.removeAll()
     }
 
     // MARK: End

@@ -157,31 +157,43 @@ final class WebSocketConnection: ReactorHandler, Transport {
 
     func write(_ bytes: [UInt8]) {
         guard state == .open else { return }
-        queue(WebSocketFrameWriter.frame(.text, bytes, compressor: isCompressed ? loop.compressor : nil))
+        if isCompressed {
+            socket.append(WebSocketFrameWriter.frame(.text, bytes, compressor: loop.compressor))
+        } else {
+            socket.append(text: bytes)
+        }
+        noteFullness()
     }
 
-    /// A frame is made for the first connection that wants it in that form, and shared by all others.
+    /// Frames are made for the first connection that wants them in that form, and shared by all others. A single message
+    /// needs no copy at all.
     func write(_ frame: SharedFrame) {
         guard state == .open else { return }
-        queue(isCompressed ? compressed(frame) : plain(frame))
+        if isCompressed {
+            socket.append(compressed(frame))
+        } else if frame.others.isEmpty {
+            socket.append(text: frame.first)
+        } else {
+            socket.append(plain(frame))
+        }
+        noteFullness()
     }
 
     private func plain(_ frame: SharedFrame) -> [UInt8] {
         if let ready = frame.prepared { return ready }
-        let made = WebSocketFrameWriter.frames(frame.messages, compressor: nil)
+        let made = WebSocketFrameWriter.frames(frame.first, frame.others, compressor: nil)
         frame.prepared = made
         return made
     }
 
     private func compressed(_ frame: SharedFrame) -> [UInt8] {
         if let ready = frame.preparedCompressed { return ready }
-        let made = WebSocketFrameWriter.frames(frame.messages, compressor: loop.compressor)
+        let made = WebSocketFrameWriter.frames(frame.first, frame.others, compressor: loop.compressor)
         frame.preparedCompressed = made
         return made
     }
 
-    private func queue(_ frame: [UInt8]) {
-        socket.append(frame)
+    private func noteFullness() {
         if socket.queuedBytes > loop.mark.high { isFull = true }
     }
 

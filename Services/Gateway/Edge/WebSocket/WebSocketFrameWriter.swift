@@ -19,35 +19,49 @@ enum WebSocketFrameWriter {
     }
 
     /// Text frames one after the other, as one piece.
-    static func frames(_ messages: [[UInt8]], compressor: LoopCompressor?) -> [UInt8] {
-        if messages.count == 1 { return frame(.text, messages[0], compressor: compressor) }
-        var frames: [UInt8] = []
-        frames.reserveCapacity(messages.reduce(0) { $0 + $1.count + 10 })
-        for message in messages { frames += frame(.text, message, compressor: compressor) }
+    static func frames(_ first: [UInt8], _ others: [[UInt8]], compressor: LoopCompressor?) -> [UInt8] {
+        var frames = frame(.text, first, compressor: compressor)
+        guard !others.isEmpty else { return frames }
+        frames.reserveCapacity(others.reduce(frames.count) { $0 + $1.count + 10 })
+        for message in others { frames += frame(.text, message, compressor: compressor) }
         return frames
     }
 
     private static func frame(_ first: UInt8, _ payload: [UInt8]) -> [UInt8] {
+        let header = Header(first, payload.count)
         var frame: [UInt8] = []
-        frame.reserveCapacity(payload.count + 10)
-        frame.append(first)
-        switch payload.count {
-        case 0...125: frame.append(UInt8(payload.count))
-        case 126...65_535:
-            frame.append(126)
-            append(payload.count, bytes: 2, to: &frame)
-        default:
-            frame.append(127)
-            append(payload.count, bytes: 8, to: &frame)
-        }
+        frame.reserveCapacity(payload.count + header.count)
+        for index in 0..<header.count { frame.append(header[index]) }
         frame.append(contentsOf: payload)
         return frame
     }
 
-    /// The length, most significant byte first.
-    private static func append(_ length: Int, bytes: Int, to frame: inout [UInt8]) {
-        for shift in stride(from: (bytes - 1) * 8, through: 0, by: -8) {
-            frame.append(UInt8(truncatingIfNeeded: length >> shift))
+    // MARK: Headers
+
+    /// How long the header of a frame is that carries `count` bytes.
+    static func headerCount(_ count: Int) -> Int { count <= 125 ? 2 : count <= 65_535 ? 4 : 10 }
+
+    static func header(_ kind: Kind, _ count: Int) -> Header { Header(kind.rawValue, count) }
+
+    /// A frame's first bytes, without an allocation.
+    struct Header {
+        let count: Int
+        private let first: UInt8
+        private let length: UInt64
+
+        fileprivate init(_ first: UInt8, _ length: Int) {
+            self.first = first
+            self.length = UInt64(length)
+            count = WebSocketFrameWriter.headerCount(length)
+        }
+
+        subscript(index: Int) -> UInt8 {
+            switch index {
+            case 0: first
+            case 1: count == 2 ? UInt8(truncatingIfNeeded: length) : count == 4 ? 126 : 127
+            // Most significant byte first.
+            default: UInt8(truncatingIfNeeded: length >> UInt64((count - 1 - index) * 8))
+            }
         }
     }
 

@@ -28,8 +28,10 @@ package protocol Transport: AnyObject {
 ///
 /// Belongs to one shard and never leaves its executor.
 package final class SharedFrame {
-    /// In order, each as its protocol writes it; a transport that frames messages frames each.
-    package let messages: [[UInt8]]
+    /// As its protocol writes it; a transport that frames messages frames each.
+    package let first: [UInt8]
+    /// Those that follow it: mostly none.
+    package let others: [[UInt8]]
     /// What the first connection's transport made of the bytes, for all others that send the same form.
     package var prepared: [UInt8]?
     /// The same for those that compress.
@@ -38,8 +40,15 @@ package final class SharedFrame {
     /// How many bytes the messages have.
     package let count: Int
 
-    package init(_ messages: [[UInt8]]) {
-        self.messages = messages
-        count = messages.reduce(0) { $0 + $1.count }
+    package init(_ first: [UInt8], _ others: [[UInt8]] = []) {
+        self.first = first
+        self.others = others
+        count = others.reduce(first.count) { $0 + $1.count }
+    }
+
+    /// The messages in order.
+    package func forEachMessage(_ body: ([UInt8]) -> Void) {
+        body(first)
+        for message in others { body(message) }
     }
 }

@@ -41,7 +41,7 @@ extension Hub {
         // As many as the stream keeps of a channel: those before them may have been trimmed unseen.
         if state.epoch != position.epoch || missing.count >= limit {
             interruptions.increment()
-            let now = try await self.position(of: channel.name)
+            let now = try await self.position(of: channel.name, in: StreamEnds.End(state))
             return channel.interrupted(epoch: now.epoch, last: now.offset, now: clock())
         }
         return channel.healed(missing, upTo: state.lastSequence, now: clock())
@@ -79,6 +79,19 @@ extension Hub {
     /// The same, if memory can say it: nil if the stream must be asked.
     func recoverAtOnce(_ channel: HubChannel, from position: StreamPosition) -> Recovery? {
         if case .answer(let recovery) = channel.recall(position, now: clock()) { recovery } else { nil }
+    }
+
+    /// Wants a channel for a look at it, and none of its messages.
+    private final class Visitor: ChannelReceiver {
+        func receive(_ delivery: ChannelDelivery) {}
+    }
+
+    /// The same of a channel that need not be followed.
+    /// - Throws: ``BusError`` when the bus does not answer.
+    package func history(of name: ChannelName, clock: GatewayClock) async throws -> Recovery {
+        let visitor = Visitor()
+        defer { detach(name, visitor, now: clock.moment()) }
+        return try await history(try await attach(name, visitor))
     }
 
     /// What the channel's history holds, oldest first, and the position behind it.

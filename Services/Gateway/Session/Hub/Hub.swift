@@ -23,6 +23,7 @@ package final class Hub: Sendable {
     let audits = Mutex(AuditRotation())
     /// The epochs of streams, until the bus was away: they may have been made anew then.
     private let epochs = Mutex<[String: String]>([:])
+    private let streamEnds = StreamEnds()
     /// Work that waits for the bus. At most one start, one healing, one load and one audit per channel are in it.
     private let work: AsyncStream<@Sendable () async -> Void>
     private let workContinuation: AsyncStream<@Sendable () async -> Void>.Continuation
@@ -79,20 +80,21 @@ package final class Hub: Sendable {
 
     // MARK: Attaching
 
-    /// Makes `shard` get the channel's messages from now on, and returns when the channel is live.
+    /// Makes `receiver` get the channel's messages from now on, and returns when the channel is live. Doing it twice is as
+    /// doing it once.
     ///
-    /// The shard may get messages before this returns; it tells by their sequence which of them its client has.
+    /// The receiver may get messages before this returns; it tells by their sequence which of them its client has.
     /// - Throws: ``BusError`` when the bus does not answer.
-    package func attach(_ name: ChannelName, _ shard: any ChannelReceiver) async throws -> HubChannel {
+    package func attach(_ name: ChannelName, _ receiver: any ChannelReceiver) async throws -> HubChannel {
         while true {
             let (channel, isNew) = channels.withLock { channels in
                 if let channel = channels[name], !channel.isClosed { return (channel, false) }
-                let channel = HubChannel(name: name, history: namespaces[name.namespace]?.history)
+                let channel = HubChannel(name: name, history: namespaces[name.namespace]?.history, hub: self)
                 channels[name] = channel
                 channelCount.record(channels.count)
                 return (channel, true)
             }
-            guard channel.add(shard) else { continue }
+            guard channel.add(receiver) else { continue }
             if isNew { later { [self] in await start(channel) } }
             try await channel.waitUntilStarted()
             return channel
@@ -101,17 +103,17 @@ package final class Hub: Sendable {
 
     /// The same for a channel that is followed already, without waiting for anybody; nil for any other.
     ///
-    /// The beginning is as of the moment from which on the shard gets the channel's messages.
-    func attachAtOnce(_ name: ChannelName, _ shard: any ChannelReceiver) -> (HubChannel, HubChannel.Beginning)? {
-        guard let channel = channels.withLock({ $0[name] }), let beginning = channel.addIfStarted(shard) else {
+    /// The beginning is as of the moment from which on the receiver gets the channel's messages.
+    func attachAtOnce(_ name: ChannelName, _ receiver: any ChannelReceiver) -> (HubChannel, HubChannel.Beginning)? {
+        guard let channel = channels.withLock({ $0[name] }), let beginning = channel.addIfStarted(receiver) else {
             return nil
         }
         return (channel, beginning)
     }
 
-    /// The shard has no subscriber on the channel any more.
-    package func detach(_ name: ChannelName, _ shard: any ChannelReceiver, now: Moment) {
-        channels.withLock { $0[name] }?.remove(shard, now: now)
+    /// The receiver does not want the channel any more.
+    package func detach(_ name: ChannelName, _ receiver: any ChannelReceiver, now: Moment) {
+        channels.withLock { $0[name] }?.remove(receiver, now: now)
     }
 
     /// Ends channels that nobody has wanted for a while. Called about once a second.
@@ -132,7 +134,7 @@ package final class Hub: Sendable {
     /// once, in their order.
     package func deliver(_ changes: [PresenceChange]) {
         for (name, changes) in Dictionary(grouping: changes, by: \.channel) {
-            channels.withLock { $0[name] }?.deliver(.presence(changes, on: name))
+            channels.withLock { $0[name] }?.deliver(.presence(changes))
         }
     }
 
@@ -142,7 +144,8 @@ package final class Hub: Sendable {
             guard channel.history != nil else {
                 return carryOut(channel.started(epoch: "", last: 0, now: clock()), channel)
             }
-            let position = try await position(of: channel.name)
+            let position = try await position(
+                of: channel.name, in: streamEnd(of: channel.name.namespace))
             carryOut(channel.started(epoch: position.epoch, last: position.offset, now: clock()), channel)
         } catch {
             logger.warning(
@@ -156,21 +159,24 @@ package final class Hub: Sendable {
     /// knows: what is read from the stream after that and what comes by the subscription have no gap between them.
     func subscribe(_ channel: HubChannel) async throws {
         let subject = channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
-        let subscription = try feed.subscribe(subject, queue: nil) { [self] message in
-            // The subscription is the channel's, and goes with it when it is closed.
-            carryOut(channel.receive(message, now: clock()), channel)
-        }
-        channel.own(subscription)
+        channel.own(try feed.subscribe(subject, channel))
         try await feed.flush(timeout: .seconds(5))
     }
 
-    /// The channel's present position: its last message, or the stream's end if it has none.
-    func position(of name: ChannelName) async throws -> StreamPosition {
+    /// The channel's present position: its last message, or the end of its stream if it has none.
+    /// - Parameter end: as of a moment before this call. What is stored since then is newer and comes by the subscription.
+    func position(of name: ChannelName, in end: StreamEnds.End) async throws -> StreamPosition {
         let stream = subjects.historyStream(namespace: name.namespace)
-        // In this order: what is stored between the two answers is newer than the first and comes by the subscription.
-        let state = try await bus.streamState(stream)
         let last = try await bus.lastMessage(in: stream, subject: subjects.channel(name))
-        return StreamPosition(epoch: state.epoch, offset: last?.sequence ?? state.lastSequence)
+        return StreamPosition(epoch: end.epoch, offset: last?.sequence ?? end.lastSequence)
+    }
+
+    /// The end of a namespace's stream, as of a moment ago.
+    private func streamEnd(of namespace: String) async throws -> StreamEnds.End {
+        let stream = subjects.historyStream(namespace: namespace)
+        return try await streamEnds.end(of: stream, clock: clock) {
+            StreamEnds.End(try await bus.streamState(stream))
+        }
     }
 
     func carryOut(_ consequence: HubChannel.Consequence, _ channel: HubChannel) {
@@ -185,7 +191,10 @@ package final class Hub: Sendable {
 
     // MARK: Epochs
 
-    private func forgetEpochs() { epochs.withLock { $0 = [:] } }
+    private func forgetEpochs() {
+        epochs.withLock { $0 = [:] }
+        streamEnds.forget()
+    }
 
     /// The present life of the stream behind a namespace's channels; nil if it has none or the bus is away.
     package func epoch(of namespace: String) async -> String? {

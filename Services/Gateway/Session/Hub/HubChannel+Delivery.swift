@@ -1,12 +1,17 @@
-internal import EventBus
+package import EventBus
 internal import Events
 internal import GatewayWire
 internal import Synchronization
 
 /// Messages on their way from the bus to the shards.
-extension HubChannel {
+extension HubChannel: MessageReceiver {
     /// Takes a message from the feed. Runs on the feed's thread.
-    func receive(_ message: BusMessage, now: Timestamp) -> Consequence {
+    package func receive(_ message: BusMessage) {
+        let consequence = received(message, now: hub.clock())
+        if consequence != .nothing { hub.carryOut(consequence, self) }
+    }
+
+    private func received(_ message: BusMessage, now: Timestamp) -> Consequence {
         state.withLock { state in
             state.isProven = true
             switch state.phase {
@@ -32,7 +37,7 @@ extension HubChannel {
                 let read = ChannelMessageReader.message(
                     message, sequence: nil, storedAt: now, generation: state.generation)
             else { return .countInvalid }
-            deliver(.message(read, on: name), state)
+            deliver(.message(read), state)
             return .nothing
         }
         guard let sequence = UInt64(text) else { return .countInvalid }
@@ -61,12 +66,12 @@ extension HubChannel {
                 message, sequence: sequence, storedAt: storedAt, generation: state.generation)
         else { return .countInvalid }
         state.recent.append(read)
-        deliver(.message(read, on: name), state)
+        deliver(.message(read), state)
         return .nothing
     }
 
     func deliver(_ delivery: ChannelDelivery, _ state: borrowing State) {
-        for shard in state.shards { shard.receive(delivery) }
+        for receiver in state.receivers { receiver.receive(delivery) }
     }
 
     /// Gives something that is no message of the stream, such as a change of presence, to those who are here.

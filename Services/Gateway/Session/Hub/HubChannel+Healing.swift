@@ -129,7 +129,7 @@ extension HubChannel {
         finishHealing(now) { state in
             begin(epoch: epoch, last: last, &state)
             state.generation &+= 1
-            deliver(.interrupted(name, generation: state.generation), state)
+            deliver(.interrupted(generation: state.generation), state)
             return false
         }
     }

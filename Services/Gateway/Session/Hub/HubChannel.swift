@@ -11,6 +11,7 @@ internal import Synchronization
 package final class HubChannel: Sendable {
     package let name: ChannelName
     package let history: ChannelHistory?
+    let hub: Hub
 
     struct State {
         enum Phase {
@@ -28,7 +29,7 @@ package final class HubChannel: Sendable {
         var epoch = ""
         var chain = ContinuityChain(last: 0)
         var recent: RecentMessages
-        var shards = ReceiverList()
+        var receivers = ReceiverList()
         /// What there is only while the channel starts, heals or loads; see ``HubChannel/Waiting``.
         private var aside = Aside<Waiting>()
         var idleSince: Moment?
@@ -93,26 +94,27 @@ package final class HubChannel: Sendable {
     /// How many messages are held while the channel starts or heals; beyond it they are left to the stream.
     static let maximumHeld = 1024
 
-    init(name: ChannelName, history: ChannelHistory?) {
+    init(name: ChannelName, history: ChannelHistory?, hub: Hub) {
+        self.hub = hub
         self.name = name
         self.history = history
         state = Mutex(State(recent: RecentMessages(base: 0, maximumCount: history.map { $0.size + 1 } ?? 0)))
     }
 }
 
-/// A shard, as the hub sees it. Called from any thread; must not block.
+/// Whoever wants a channel, as the hub sees it: the channel as a shard has it. Called from any thread; must not block.
 package protocol ChannelReceiver: AnyObject, Sendable {
     func receive(_ delivery: ChannelDelivery)
 }
 
-/// What the hub gives to a shard, in order per channel.
+/// What the hub gives to those who want a channel, in order.
 package enum ChannelDelivery: Sendable {
-    case message(ChannelMessage, on: ChannelName)
+    case message(ChannelMessage)
     /// Messages were lost for good, or the stream began a new life: who is subscribed since an earlier generation of the
     /// channel than this one must subscribe anew.
-    case interrupted(ChannelName, generation: UInt32)
+    case interrupted(generation: UInt32)
     /// Who came and left, in order.
-    case presence([PresenceChange], on: ChannelName)
+    case presence([PresenceChange])
 }
 
 // MARK: - Interest
@@ -124,33 +126,33 @@ extension HubChannel {
     var beginning: Beginning { state.withLock { ($0.position, $0.generation) } }
 
     /// Whether somebody is on it, or looks at it, now.
-    var isWanted: Bool { state.withLock { !$0.shards.isEmpty } }
+    var isWanted: Bool { state.withLock { !$0.receivers.isEmpty } }
 
     var isClosed: Bool { state.withLock { $0.phase == .closed } }
 
     /// - Returns: false if the channel has been closed.
-    func add(_ shard: any ChannelReceiver) -> Bool {
+    func add(_ receiver: any ChannelReceiver) -> Bool {
         state.withLock { state in
             guard state.phase != .closed else { return false }
-            state.want(shard)
+            state.want(receiver)
             return true
         }
     }
 
     /// The same for a channel whose position is known.
     /// - Returns: where a subscription begins; nil if the channel is not that far, or has been closed.
-    func addIfStarted(_ shard: any ChannelReceiver) -> Beginning? {
+    func addIfStarted(_ receiver: any ChannelReceiver) -> Beginning? {
         state.withLock { state in
             guard state.phase == .live || state.phase == .healing else { return nil }
-            state.want(shard)
+            state.want(receiver)
             return (state.position, state.generation)
         }
     }
 
-    func remove(_ shard: any ChannelReceiver, now: Moment) {
+    func remove(_ receiver: any ChannelReceiver, now: Moment) {
         state.withLock { state in
-            state.shards.remove(shard)
-            if state.shards.isEmpty { state.idleSince = now }
+            state.receivers.remove(receiver)
+            if state.receivers.isEmpty { state.idleSince = now }
         }
     }
 
@@ -199,8 +201,8 @@ extension HubChannel {
 extension HubChannel.State {
     var position: StreamPosition { StreamPosition(epoch: epoch, offset: chain.last) }
 
-    mutating func want(_ shard: any ChannelReceiver) {
-        shards.insert(shard)
+    mutating func want(_ receiver: any ChannelReceiver) {
+        receivers.insert(receiver)
         idleSince = nil
     }
 }

@@ -1,24 +1,24 @@
-/// The shards that want a channel: mostly one, and never many more than there are cores.
+/// Those who want a channel: mostly one, and never many more than there are cores.
 struct ReceiverList: Sequence, Sendable {
     private var first: (any ChannelReceiver)?
     private var others: [any ChannelReceiver] = []
 
     var isEmpty: Bool { first == nil }
 
-    /// Adds a shard unless it is there.
-    mutating func insert(_ shard: any ChannelReceiver) {
+    /// Adds one unless it is there.
+    mutating func insert(_ receiver: any ChannelReceiver) {
         if first == nil {
-            first = shard
-        } else if first !== shard, !others.contains(where: { $0 === shard }) {
-            others.append(shard)
+            first = receiver
+        } else if first !== receiver, !others.contains(where: { $0 === receiver }) {
+            others.append(receiver)
         }
     }
 
-    mutating func remove(_ shard: any ChannelReceiver) {
-        if first === shard {
+    mutating func remove(_ receiver: any ChannelReceiver) {
+        if first === receiver {
             first = others.popLast()
         } else {
-            others.removeAll { $0 === shard }
+            others.removeAll { $0 === receiver }
         }
         others.giveBackRoom()
     }

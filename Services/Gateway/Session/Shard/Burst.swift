@@ -1,10 +1,11 @@
 internal import GatewayWire
 
-/// Messages of one channel that came one after the other, as one group of its subscribers gets them.
+/// Messages of one channel that came one after the other, mostly one, as one group of its subscribers gets them.
 ///
 /// Encoded once; belongs to its shard and lives for one fan-out.
-final class Burst {
-    let messages: [ChannelMessage]
+struct Burst {
+    private let firstMessage: ChannelMessage
+    private let others: [ChannelMessage]
     /// All of them as one piece.
     let frame: SharedFrame
     /// Each by itself, for those who get only some.
@@ -17,19 +18,25 @@ final class Burst {
     /// that reads slowly is found out late.
     static let maximumBytes = 32_768
 
-    init(_ messages: [ChannelMessage], for group: SubscriberGroup) {
-        self.messages = messages
-        frame = SharedFrame(
-            messages.map { group.protocolID.encodeBroadcast($0.publication, label: group.label) })
-        first = messages.first?.sequence ?? 0
-        let life = messages.first?.generation
-        generation = messages.allSatisfy { $0.excludedClient == nil && $0.generation == life } ? life : nil
+    init(_ message: ChannelMessage, _ others: [ChannelMessage], for group: SubscriberGroup) {
+        firstMessage = message
+        self.others = others
+        frame = SharedFrame(group.encode(message), others.isEmpty ? [] : others.map(group.encode))
+        first = message.sequence
+        let life = message.generation
+        let isForAll = message.excludedClient == nil
+        generation =
+            isForAll && others.allSatisfy { $0.excludedClient == nil && $0.generation == life } ? life : nil
     }
 
+    var count: Int { others.count + 1 }
+
+    subscript(index: Int) -> ChannelMessage { index == 0 ? firstMessage : others[index - 1] }
+
     /// One of the messages by itself.
-    func single(_ index: Int) -> SharedFrame {
-        if messages.count == 1 { return frame }
-        if singles.isEmpty { singles = frame.messages.map { SharedFrame([$0]) } }
+    mutating func single(_ index: Int) -> SharedFrame {
+        if others.isEmpty { return frame }
+        if singles.isEmpty { frame.forEachMessage { singles.append(SharedFrame($0)) } }
         return singles[index]
     }
 
@@ -42,5 +49,5 @@ final class Burst {
     }
 
     /// Of one message's encoded form.
-    var averageBytes: Int { frame.count / max(1, messages.count) }
+    var averageBytes: Int { frame.count / count }
 }

@@ -170,17 +170,14 @@ extension Shard {
         _ connection: Connection, _ command: HistoryCommand, _ name: ChannelName, _ reference: CommandReference
     ) {
         let hub = environment.hub
-        let shard = self
+        let clock = environment.clock
         spawn(connection) { () -> ServerMessage in
             do {
-                let channel = try await hub.attach(name, shard)
-                let history = try await hub.history(channel)
-                return HistoryPage(command).message(history, reference)
+                return HistoryPage(command).message(try await hub.history(of: name, clock: clock), reference)
             } catch {
                 return .failure(.unavailable("the history cannot be read now"), reference)
             }
         } finish: { shard, connection, message in
-            shard.detachIfUnused(name)
             shard.perform(connection.session.completed(message), connection)
         }
     }

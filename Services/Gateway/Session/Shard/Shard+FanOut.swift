@@ -5,27 +5,29 @@ internal import GatewayWire
 extension Shard {
     /// Gives messages of one channel, in order, to its subscribers. They are encoded once for each group, whose members
     /// share the same bytes; those who can take all of them get them as one piece.
-    func fanOut(_ messages: [ChannelMessage], _ channel: ShardChannel) {
-        for subscription in channel.joining { for message in messages { subscription.join?.hold(message) } }
+    func fanOut(_ message: ChannelMessage, _ others: [ChannelMessage] = [], _ channel: ShardChannel) {
+        for subscription in channel.joining {
+            subscription.join?.hold(message)
+            for message in others { subscription.join?.hold(message) }
+        }
         for group in channel.groups {
-            let burst = Burst(messages, for: group)
+            var burst = Burst(message, others, for: group)
             var count = 0
-            for subscription in group.members { count += deliver(burst, to: subscription) }
+            for subscription in group.members { count += deliver(&burst, to: subscription) }
             environment.metrics.sent(.publication, count: count, bytes: count * burst.averageBytes)
         }
     }
 
     /// - Returns: how many of the messages were queued for the client.
-    private func deliver(_ burst: Burst, to subscription: Subscription) -> Int {
+    private func deliver(_ burst: inout Burst, to subscription: Subscription) -> Int {
         let connection = subscription.connection
         if burst.isWhole(for: subscription), hasRoom(for: burst, on: connection) {
             connection.transport.write(burst.frame)
             markDirty(connection)
-            return burst.messages.count
+            return burst.count
         }
         var count = 0
-        for index in burst.messages.indices
-        where deliver(burst.messages[index], burst.single(index), to: subscription) { count += 1 }
+        for index in 0..<burst.count where deliver(burst[index], burst.single(index), to: subscription) { count += 1 }
         return count
     }
 
@@ -59,7 +61,9 @@ extension Shard {
 
     private func write(_ message: ChannelMessage, _ frame: SharedFrame, _ subscription: Subscription) {
         let connection = subscription.connection
-        if let label = subscription.group?.label { moveCursor(of: connection, label, to: message.sequence) }
+        if connection.extras?.cursor != nil, let label = subscription.group?.label {
+            moveCursor(of: connection, label, to: message.sequence)
+        }
         connection.transport.write(frame)
         markDirty(connection)
     }
@@ -114,7 +118,7 @@ extension Shard {
                 if limit > 0, connection.transport.outstandingBytes > limit / 2 { return }
                 guard let (dropped, message) = subscription.backlog?.next() else { break }
                 if dropped > 0 { send(.dropped(channel: group.label, count: dropped), to: connection) }
-                let frame = SharedFrame([group.protocolID.encodeBroadcast(message.publication, label: group.label)])
+                let frame = SharedFrame(group.encode(message))
                 environment.metrics.sent(.publication, bytes: frame.count)
                 write(message, frame, subscription)
             }

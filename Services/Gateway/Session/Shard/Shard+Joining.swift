@@ -23,17 +23,15 @@ extension Shard {
         if !asksHook, joinAtOnce(connection, subscription, position) { return }
         channel.beginJoin(subscription)
         let joinID = subscription.joinID
-        let name = channel.name
         let hub = environment.hub
         let backend = environment.backend
         let client = connection.session.client
         let caller = connection.session.caller
         let trace = connection.trace
-        let shard = self
         spawn(connection) { () -> JoinOutcome in
             let hubChannel: HubChannel
             do {
-                hubChannel = try await hub.attach(name, shard)
+                hubChannel = try await hub.attach(channel.name, channel)
             } catch {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
@@ -41,7 +39,7 @@ extension Shard {
             let start = hubChannel.beginning
             var grant = SubscribeGrant()
             do throws(ClientFailure) {
-                if asksHook { grant = try await backend.mayJoin(name, caller, data: data, trace: trace) }
+                if asksHook { grant = try await backend.mayJoin(channel.name, caller, data: data, trace: trace) }
             } catch {
                 return .refused(error)
             }
@@ -54,14 +52,14 @@ extension Shard {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
         } finish: { shard, connection, outcome in
-            shard.joined(connection, name, joinID, outcome)
+            shard.joined(connection, channel, joinID, outcome)
         }
     }
 
     private func channel(_ name: ChannelName) -> ShardChannel? {
         if let channel = channels[name] { return channel }
         guard let namespace = environment.rules.policy.namespaces[name.namespace] else { return nil }
-        let channel = ShardChannel(name: name, namespace: NamespaceTraits(namespace))
+        let channel = ShardChannel(name: name, namespace: NamespaceTraits(namespace), shard: self)
         channels[name] = channel
         return channel
     }
@@ -74,8 +72,8 @@ extension Shard {
     private func joinAtOnce(
         _ connection: Connection, _ subscription: Subscription, _ position: StreamPosition?
     ) -> Bool {
-        let name = subscription.channel.name
-        guard let (hubChannel, start) = environment.hub.attachAtOnce(name, self) else { return false }
+        let channel = subscription.channel
+        guard let (hubChannel, start) = environment.hub.attachAtOnce(channel.name, channel) else { return false }
         var result = SubscribeResult()
         var generation = start.generation
         if hubChannel.history != nil {
@@ -91,8 +89,8 @@ extension Shard {
         }
         begin(connection, subscription, result, generation, expiresIn: nil)
         // With others that belong to the same connect, its answer may still wait for one of them.
-        if subscription.group == nil, connection.subscriptions[name] === subscription {
-            subscription.channel.beginJoin(subscription)
+        if subscription.group == nil, connection.subscriptions[channel.name] === subscription {
+            channel.beginJoin(subscription)
         }
         return true
     }
@@ -119,8 +117,11 @@ extension Shard {
         return (Shard.result(recovery, client: client), recovery.generation)
     }
 
-    private func joined(_ connection: Connection, _ name: ChannelName, _ joinID: UInt32, _ outcome: JoinOutcome) {
-        defer { detachIfUnused(name) }
+    private func joined(
+        _ connection: Connection, _ channel: ShardChannel, _ joinID: UInt32, _ outcome: JoinOutcome
+    ) {
+        let name = channel.name
+        defer { detachIfUnused(channel) }
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
         var outcome = outcome

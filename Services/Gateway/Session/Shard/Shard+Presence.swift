@@ -13,7 +13,7 @@ extension Shard {
             for start in stride(from: 0, to: changes.count, by: Shard.changesPerFrame) {
                 let part = Array(changes[start..<min(start + Shard.changesPerFrame, changes.count)])
                 guard let bytes = group.protocolID.encodePresence(part, label: group.label) else { break }
-                let frame = SharedFrame([bytes])
+                let frame = SharedFrame(bytes)
                 var count = 0
                 for subscription in group.members where subscription.isToldChanges {
                     if tell(frame, subscription) { count += 1 }

@@ -16,7 +16,7 @@ extension Shard {
             wantsPresence || (namespace.joinLeave && connection.session.wantsJoinLeave(name))
         subscription.channel.follow(subscription, label: label)
         for message in join?.held ?? [] {
-            let frame = SharedFrame([connection.protocolID.encodeBroadcast(message.publication, label: label)])
+            let frame = SharedFrame(connection.protocolID.encodeBroadcast(message.publication, label: label))
             if deliver(message, frame, to: subscription) {
                 environment.metrics.sent(.publication, bytes: frame.count)
             }
@@ -74,18 +74,18 @@ extension Shard {
         }
         if channel.isEmpty {
             channels[channel.name] = nil
-            environment.hub.detach(channel.name, self, now: environment.clock.moment())
+            environment.hub.detach(channel.name, channel, now: environment.clock.moment())
         }
     }
 
-    /// A join or a look at history made the hub send the channel's messages here; nobody may want them any more.
-    func detachIfUnused(_ name: ChannelName) {
-        if channels[name] == nil { environment.hub.detach(name, self, now: environment.clock.moment()) }
+    /// A join had the hub send the channel's messages here; nobody may want them any more.
+    func detachIfUnused(_ channel: ShardChannel) {
+        guard channels[channel.name] !== channel else { return }
+        environment.hub.detach(channel.name, channel, now: environment.clock.moment())
     }
 
     /// Messages of the channel are lost for good: clients must know, and begin anew.
-    func interrupt(_ name: ChannelName, _ generation: UInt32) {
-        guard let channel = channels[name] else { return }
+    func interrupt(_ channel: ShardChannel, _ generation: UInt32) {
         // Whether these are of an earlier life shows when their join is done.
         for subscription in channel.joining { subscription.join?.interruptedBy = generation }
         for subscription in channel.groups.flatMap(\.members) { interrupt(subscription, generation) }
@@ -96,8 +96,7 @@ extension Shard {
     }
 
     /// Messages of the channel came faster than this shard takes them, and some were dropped: the log has them.
-    func outran(_ name: ChannelName) {
-        guard let channel = channels[name] else { return }
+    func outran(_ channel: ShardChannel) {
         for subscription in channel.joining { subscription.join?.isOutrun = true }
         for subscription in channel.groups.flatMap(\.members) { beginAnew(subscription) }
     }

@@ -10,7 +10,7 @@ internal import Synchronization
 /// An actor whose executor is that loop, so that a frame that comes in, a message that goes out and a deadline are plain
 /// calls on one thread: no lock, no hop and no task per connection. What must wait for the bus runs in tasks that belong
 /// to a connection and end with it.
-package actor Shard: ChannelReceiver {
+package actor Shard {
     package nonisolated let unownedExecutor: UnownedSerialExecutor
 
     let environment: ShardEnvironment
@@ -48,8 +48,9 @@ package actor Shard: ChannelReceiver {
 
     // MARK: Messages from the hub
 
-    package nonisolated func receive(_ delivery: ChannelDelivery) {
-        switch inbox.withLock({ $0.append(delivery) }) {
+    /// Takes what the hub has for one of its channels. Called from any thread.
+    nonisolated func receive(_ delivery: ChannelDelivery, for channel: ShardChannel) {
+        switch inbox.withLock({ $0.append(delivery, for: channel) }) {
         case .wake: wake(self)
         case .queued: break
         case .dropped: environment.metrics.overflowed()
@@ -57,21 +58,23 @@ package actor Shard: ChannelReceiver {
     }
 
     package func drainInbox() {
-        let (deliveries, outrun) = inbox.withLock { $0.take() }
+        let (items, outrun) = inbox.withLock { $0.take() }
         // One look at the clock for the whole batch.
         var oldest: Timestamp?
-        var rest = deliveries[...]
-        while let delivery = rest.popFirst() {
-            switch delivery {
-            case .message(let message, let name):
+        var index = 0
+        while index < items.count {
+            defer { index += 1 }
+            let channel = items[index].channel
+            switch items[index].delivery {
+            case .message(let message):
                 oldest = oldest ?? message.storedAt
-                let messages = Shard.burst(message, name, &rest)
-                if let channel = channels[name] { fanOut(messages, channel) }
-            case .interrupted(let name, let generation): interrupt(name, generation)
-            case .presence(let changes, let name): if let channel = channels[name] { tell(changes, channel) }
+                let others = Shard.burst(message, channel, items, &index)
+                fanOut(message, others, channel)
+            case .interrupted(let generation): interrupt(channel, generation)
+            case .presence(let changes): tell(changes, channel)
             }
         }
-        for name in outrun { outran(name) }
+        for channel in outrun { outran(channel) }
         flushDirty()
         if let oldest {
             let waited = oldest.duration(to: environment.clock.time())
@@ -79,18 +82,21 @@ package actor Shard: ChannelReceiver {
         }
     }
 
-    /// Takes those that follow on the same channel from `rest`, so that they go out together.
+    /// Those that follow the one at `index` on the same channel, so that they go out together.
+    /// - Parameter index: moves to the last of them.
     private static func burst(
-        _ first: ChannelMessage, _ name: ChannelName, _ rest: inout ArraySlice<ChannelDelivery>
+        _ first: ChannelMessage, _ channel: ShardChannel, _ items: [ShardInbox.Item], _ index: inout Int
     ) -> [ChannelMessage] {
-        var messages = [first]
+        var others: [ChannelMessage] = []
         var bytes = first.publication.payload.count
-        while bytes < Burst.maximumBytes, case .message(let message, let other)? = rest.first, other == name {
-            messages.append(message)
+        while bytes < Burst.maximumBytes, index + 1 < items.count, items[index + 1].channel === channel,
+            case .message(let message) = items[index + 1].delivery
+        {
+            others.append(message)
             bytes += message.publication.payload.count
-            rest.removeFirst()
+            index += 1
         }
-        return messages
+        return others
     }
 
     // MARK: Writing

@@ -2,7 +2,13 @@ internal import Events
 internal import GatewayWire
 
 /// A channel as one shard sees it: who is on it, in groups that get the same bytes.
-final class ShardChannel {
+///
+/// What it holds belongs to the shard and is touched on its executor only; others just hand it over, and give what comes
+/// for it to ``receive(_:)``. The hub has it from the first who wants the channel until the last has left; one who comes
+/// later finds another.
+final class ShardChannel: ChannelReceiver, @unchecked Sendable {
+    /// Nil only where a test has no shard.
+    private let shard: Shard?
     /// The copy of the name that all who are on the channel keep.
     let name: ChannelName
     let namespace: NamespaceTraits
@@ -10,12 +16,15 @@ final class ShardChannel {
     /// Those whose join is under way.
     private(set) var joining: [Subscription] = []
 
-    init(name: ChannelName, namespace: NamespaceTraits) {
+    init(name: ChannelName, namespace: NamespaceTraits, shard: Shard?) {
+        self.shard = shard
         self.name = name
         self.namespace = namespace
     }
 
     var isEmpty: Bool { joining.isEmpty && groups.isEmpty }
+
+    func receive(_ delivery: ChannelDelivery) { shard?.receive(delivery, for: self) }
 
     /// The subscription's join takes a while: what comes meanwhile is held for it.
     func beginJoin(_ subscription: Subscription) {
@@ -71,6 +80,11 @@ final class SubscriberGroup {
     init(protocolID: WireProtocolID, label: String) {
         self.protocolID = protocolID
         self.label = label
+    }
+
+    /// A message as all of them get it.
+    func encode(_ message: ChannelMessage) -> [UInt8] {
+        protocolID.encodeBroadcast(message.publication, label: label)
     }
 
     func add(_ subscription: Subscription) {

@@ -1,4 +1,3 @@
-package import Events
 internal import GatewayWire
 
 /// What the hub has given to a shard that the shard has not taken yet.
@@ -14,9 +13,15 @@ package struct ShardInbox {
         case dropped
     }
 
-    private var deliveries: [ChannelDelivery] = []
+    /// A delivery, and the shard's channel that it is for: nothing needs to be looked up for it.
+    struct Item {
+        let channel: ShardChannel
+        let delivery: ChannelDelivery
+    }
+
+    private var items: [Item] = []
     private var bytes = 0
-    private var outrun: Set<ChannelName> = []
+    private var outrun: [ObjectIdentifier: ShardChannel] = [:]
     private let maximumCount: Int
     private let maximumBytes: Int
 
@@ -26,43 +31,46 @@ package struct ShardInbox {
         self.maximumBytes = maximumBytes
     }
 
-    package mutating func append(_ delivery: ChannelDelivery) -> Outcome {
+    mutating func append(_ delivery: ChannelDelivery, for channel: ShardChannel) -> Outcome {
         switch delivery {
-        case .message(let message, let name):
+        case .message(let message):
             // Once a channel lost a message, what follows it would be out of place.
-            if outrun.contains(name) { return .dropped }
+            if isOutrun(channel) { return .dropped }
             let size = message.publication.payload.count
-            guard hasRoom, bytes == 0 || bytes + size <= maximumBytes else {
-                outrun.insert(name)
-                return .dropped
-            }
+            guard hasRoom, bytes == 0 || bytes + size <= maximumBytes else { return drop(channel) }
             bytes += size
-        case .presence(_, let name):
-            if outrun.contains(name) { return .dropped }
-            guard hasRoom else {
-                outrun.insert(name)
-                return .dropped
-            }
-        case .interrupted(let name, _):
+        case .presence:
+            if isOutrun(channel) { return .dropped }
+            guard hasRoom else { return drop(channel) }
+        case .interrupted:
             // It comes down to the same.
             guard hasRoom else {
-                outrun.insert(name)
+                _ = drop(channel)
                 return .queued
             }
         }
-        deliveries.append(delivery)
-        return deliveries.count == 1 ? .wake : .queued
+        items.append(Item(channel: channel, delivery: delivery))
+        return items.count == 1 ? .wake : .queued
     }
 
-    private var hasRoom: Bool { deliveries.count < maximumCount }
+    private var hasRoom: Bool { items.count < maximumCount }
+
+    private func isOutrun(_ channel: ShardChannel) -> Bool {
+        !outrun.isEmpty && outrun[ObjectIdentifier(channel)] != nil
+    }
+
+    private mutating func drop(_ channel: ShardChannel) -> Outcome {
+        outrun[ObjectIdentifier(channel)] = channel
+        return .dropped
+    }
 
     /// Removes and returns everything, in order, and the channels that lost something after it.
-    package mutating func take() -> (deliveries: [ChannelDelivery], outrun: Set<ChannelName>) {
+    mutating func take() -> (items: [Item], outrun: [ShardChannel]) {
         defer {
-            deliveries = []
+            items = []
             bytes = 0
-            outrun = []
+            outrun = [:]
         }
-        return (deliveries, outrun)
+        return (items, Array(outrun.values))
     }
 }

@@ -55,16 +55,9 @@ extension ServerAPI {
         ]
     }
 
-    /// Stands where a shard would, for a look that wants no messages.
-    private final class Visitor: ChannelReceiver {
-        func receive(_ delivery: ChannelDelivery) {}
-    }
-
     private func look(at channel: ChannelName) async throws(ClientFailure) -> Recovery {
-        let visitor = Visitor()
-        defer { services.hub.detach(channel, visitor, now: services.clock.moment()) }
         do {
-            return try await services.hub.history(try await services.hub.attach(channel, visitor))
+            return try await services.hub.history(of: channel, clock: services.clock)
         } catch {
             throw .unavailable("the history cannot be read now; try again")
         }
