@@ -14,7 +14,7 @@ final class ShardChannel: ChannelReceiver, @unchecked Sendable {
     let namespace: NamespaceTraits
     private(set) var groups = GroupList()
     /// Those whose join is under way.
-    private(set) var joining: [Subscription] = []
+    private(set) var joining = SubscriptionList()
 
     init(name: ChannelName, namespace: NamespaceTraits, shard: Shard?) {
         self.shard = shard
@@ -53,26 +53,15 @@ final class ShardChannel: ChannelReceiver, @unchecked Sendable {
     }
 
     private func endJoin(_ subscription: Subscription) {
-        ShardChannel.remove(subscription, from: &joining)
+        joining.remove(subscription)
         subscription.end()
-    }
-
-    /// The last one takes the place of the one that goes: leaving costs the same among many as among few. What a crowd
-    /// needed is given back.
-    fileprivate static func remove(_ subscription: Subscription, from list: inout [Subscription]) {
-        let last = list.removeLast()
-        if last !== subscription {
-            list[Int(subscription.index)] = last
-            last.index = subscription.index
-        }
-        list.giveBackRoom()
     }
 }
 
 /// The subscribers of a channel that speak the same protocol and call the channel by the same name.
 final class SubscriberGroup {
     let label: String
-    private(set) var members: [Subscription] = []
+    private(set) var members = SubscriptionList()
     /// The next group of the channel.
     fileprivate var next: SubscriberGroup?
     let protocolID: WireProtocolID
@@ -89,12 +78,11 @@ final class SubscriberGroup {
 
     func add(_ subscription: Subscription) {
         subscription.enter(self, at: members.count)
-        if members.isEmpty { members.reserveCapacity(1) }
         members.append(subscription)
     }
 
     func remove(_ subscription: Subscription) {
-        ShardChannel.remove(subscription, from: &members)
+        members.remove(subscription)
         subscription.end()
     }
 }

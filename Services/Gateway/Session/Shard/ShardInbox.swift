@@ -67,7 +67,10 @@ package struct ShardInbox {
     /// Removes and returns everything, in order, and the channels that lost something after it.
     mutating func take() -> (items: [Item], outrun: [ShardChannel]) {
         defer {
+            // As many are likely to come again; more than a little is not kept for that.
+            let room = min(items.count, 256)
             items = []
+            items.reserveCapacity(room)
             bytes = 0
             outrun = [:]
         }
