@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Examples/own-service and Examples/chat as the packages that they are, then runs all examples against a NATS
+# Builds the examples in Swift as the packages that they are, then runs all examples against a NATS
 # server and drives them from outside. Prints a line "ok …" or "not ok …" for each thing that was looked at.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,17 +10,19 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 plan=.build/debug.yaml
 trap 'rm -f "$plan"' EXIT
 
-# build FOLDER PROGRAM: builds the package and sets `program` to the program's path.
+# build FOLDER ARGUMENT…: builds the package.
 build() {
-    local package=(--package-path "$1" --scratch-path "$PWD/.build" --disable-build-manifest-caching) begun=$SECONDS
-    swift build "${package[@]}"
-    program=$(swift build "${package[@]}" --show-bin-path)/$2
-    echo "ok $1 builds as a package of its own ($((SECONDS - begun)) s)"
+    local folder=$1 begun=$SECONDS
+    shift
+    swift build --package-path "$folder" --scratch-path "$PWD/.build" --disable-build-manifest-caching "$@"
+    echo "ok $folder builds as a package of its own ($((SECONDS - begun)) s)"
 }
-build Examples/own-service shipments
-shipments=$program
-build Examples/chat chat
-chat=$program
-gateway=$(dirname "$program")/apus-gateway
+build Examples/own-service
+build Examples/chat
+build Examples/own-worker --build-tests
 
-.venv/bin/python Tests/ExampleTests/examples.py "$shipments" Examples/any-language "$chat" "$gateway" Examples/chat/chat.yaml
+programs=$(swift build --package-path Examples/own-worker --scratch-path "$PWD/.build" --show-bin-path)
+"$programs"/words-workerPackageTests.xctest --testing-library swift-testing
+echo "ok Examples/own-worker tests its task"
+
+.venv/bin/python Tests/ExampleTests/examples.py "$programs"

@@ -1,20 +1,23 @@
 """Runs the examples against a real NATS server and drives them as somebody outside would.
 
-Usage: examples.py SHIPMENTS ANY_LANGUAGE CHAT GATEWAY CHAT_CONFIGURATION: programs, and the folder of those in Python.
+Usage: examples.py PROGRAMS [EXAMPLE…]: the folder of the built programs; only these examples, such as celery.
 Prints "ok …" or "not ok …" for each behaviour; exits 1 if one failed.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 import centrifuge
 import nats
@@ -56,13 +59,16 @@ def nats_server():
 class Program:
     """A program under test: its output is shown if something goes wrong."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, folder=None, environment=None):
         self.command = [str(part) for part in command]
+        self.folder = folder
+        self.environment = {**os.environ, **(environment or {})}
         self.log = tempfile.TemporaryFile()
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            self.command, cwd=self.folder, env=self.environment, stdout=self.log, stderr=subprocess.STDOUT)
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
@@ -321,41 +327,186 @@ async def chat(client, program, gateway):
     yield "chat drains on SIGTERM"
 
 
+async def task_end(client, name, arguments, **request):
+    """Submits a task and follows it to its end; returns all its reports."""
+    reports = await client.subscribe("apus.live.task.>")
+    task = (await call(client, "tasks.submit", {"name": name, "args": arguments, **request}))["result"]["task_id"]
+    seen = []
+    async with asyncio.timeout(LIMIT):
+        async for message in reports.messages:
+            report = json.loads(message.data)
+            if report["task_id"] == task:
+                seen.append(report)
+                if report["status"] in ("completed", "failed", "cancelled"):
+                    break
+    await reports.unsubscribe()
+    for earlier, later in zip(seen, seen[1:]):
+        assert (earlier["attempt"], earlier["sequence"]) < (later["attempt"], later["sequence"]), (earlier, later)
+        assert earlier["attempt"] < later["attempt"] or earlier["progress"] <= later["progress"], (earlier, later)
+    return seen
+
+
+async def own_worker(client, program):
+    async def count(**arguments):
+        return (await task_end(client, "words.count", arguments, queue="words", user="42"))
+
+    reports = await count(text="the cat and the dog\nthe end", top=1)
+    expect("states", [report["status"] for report in reports if report["status"] != "processing"],
+           ["queued", "started", "completed"])
+    assert [report for report in reports if report["status"] == "processing"], "no progress was seen"
+    expect("result", reports[-1]["result"], {"words": 7, "top": [{"word": "the", "count": 3}]})
+    expect("what comes with every worker", (await task_end(client, "apus.noop", {}, queue="words"))[-1]["status"],
+           "completed")
+    yield "own-worker runs a task of its own with progress and a typed result, and those that come with every worker"
+
+    for arguments, reason in (({"text": "x", "top": 0}, "top must be"), ({"top": 1}, "text is missing"),
+                              ({"text": 5}, "text must be of type String")):
+        failed = (await count(**arguments))[-1]
+        expect("status and attempts", (failed["status"], failed["attempt"]), ("failed", 1))
+        assert reason in failed["message"], failed
+    yield "own-worker fails wrong arguments at once, with what is wrong"
+
+    admin = re.search(r"admin=(\S+)", program.output())[1]
+    metrics = (await asyncio.to_thread(urllib.request.urlopen, f"http://{admin}/metrics")).read().decode()
+    assert re.search(r'words_attempt_seconds_count{[^}]*task="words.count"', metrics), metrics
+    assert "an attempt has succeeded" in program.output(), "nothing was logged"
+    wrong = subprocess.run([*program.command, "--words-minimum-length", "many"], capture_output=True, text=True)
+    expect("exit status for a wrong setting", wrong.returncode, 78)
+    assert "words.minimum_length" in wrong.stderr, wrong.stderr
+    yield "own-worker has its middleware's log and metrics, and settings of its own"
+
+    expect("exit status after SIGTERM", program.stop(), 0)
+    yield "own-worker drains on SIGTERM"
+
+
+async def exec_tasks(client, program):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(os.urandom(1_000_000))
+        file.flush()
+        reports = await task_end(client, "file.checksum", {"path": file.name}, user="42")
+        digest = hashlib.sha256(pathlib.Path(file.name).read_bytes()).hexdigest()
+    expect("result", reports[-1]["result"], {"sha256": digest, "bytes": 1_000_000})
+    assert [report for report in reports if report["status"] == "processing"], "no progress was seen"
+    for arguments, reason in (({"path": "/no/such/file"}, "there is no file"), ({}, "path is missing")):
+        failed = (await task_end(client, "file.checksum", arguments))[-1]
+        expect("status and attempts", (failed["status"], failed["attempt"]), ("failed", 1))
+        assert reason in failed["message"], failed
+    await scenario.eventually("standard error in the log", lambda: "reading for user 42" in program.output())
+    yield "exec-tasks: a program in Python reports progress and a result, and says when another attempt is no use"
+
+    states = [report["status"] for report in await task_end(client, "flaky", {})]
+    expect("states", states, ["queued", "started", "retrying", "started", "completed"])
+    yield "exec-tasks: any command is a task, tried again after it fails"
+
+
+async def celery(client, gateway, worker):
+    """What one user sees of a Celery application's tasks."""
+    scenario.GATEWAY = await gateway_address(gateway)
+    ann, bob = await Person("42").connect(), await Person("7").connect()
+    await scenario.eventually("Celery's worker", lambda: "ready." in worker.output())
+
+    def submit(**arguments):
+        command = worker.command[:worker.command.index("worker")]
+        return subprocess.run(
+            [*command, "call", "reports.report", "--kwargs", json.dumps({"user": "42", **arguments})], check=True,
+            cwd=worker.folder, env=worker.environment, capture_output=True, text=True).stdout.strip()
+
+    async def reports(task):
+        seen = []
+        while not seen or seen[-1]["status"] not in ("completed", "failed"):
+            seen.append(await ann.inbox("user:42").next(lambda message: message.get("task_id") == task))
+        for earlier, later in zip(seen, seen[1:]):
+            assert (earlier["attempt"], earlier["sequence"]) < (later["attempt"], later["sequence"]), (earlier, later)
+            assert earlier["attempt"] < later["attempt"] or earlier["progress"] <= later["progress"], (earlier, later)
+        return seen
+
+    seen = await reports(await asyncio.to_thread(submit, pages=4))
+    expect("states", [report["status"] for report in seen], ["started"] + 4 * ["processing"] + ["completed"])
+    expect("progress", [report["progress"] for report in seen], [0, 25, 50, 75, 100, 100])
+    expect("result", seen[-1]["result"], {"pages": 4})
+    expect("name", seen[0]["name"], "reports.report")
+    seen = await reports(await asyncio.to_thread(submit, pages=1, failures=1))
+    expect("states", [report["status"] for report in seen],
+           ["started", "processing", "retrying", "started", "processing", "completed"])
+    seen = await reports(await asyncio.to_thread(submit, pages=1, failures=9))
+    expect("end", (seen[-1]["status"], seen[-1]["attempt"], seen[-1]["message"]), ("failed", 3, "the printer is busy"))
+    expect("what somebody else saw", bob.inbox("user:7").messages, [])
+    yield "celery: started, progress, retries, result and failure of Celery's tasks arrive on their user's socket"
+
+    gateway.stop(signal.SIGKILL)
+    await asyncio.to_thread(submit, pages=3)
+    await scenario.eventually("the end of the task", lambda: worker.output().count("succeeded in") == 3)
+    yield "celery: without the gateway tasks go on, and only nobody sees them"
+
+
 @contextlib.contextmanager
 def running(*programs):
     """Programs that are ended, however the test ends; yields them."""
     started = []
     try:
         for command in programs:
-            started.append(Program(*command))
+            options = command.pop() if isinstance(command[-1], dict) else {}
+            started.append(Program(*command, **options))
         yield started
     finally:
         for program in started:
             program.stop(signal.SIGKILL)
 
 
-async def main(shipments, any_language_folder, chat_program, gateway, chat_configuration):
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "Examples"
+
+
+def celery_worker(data):
+    """Celery's worker with processes, and a broker that is a folder."""
+    folder = pathlib.Path(data) / "celery"
+    for part in ("queue", "control"):
+        (folder / part).mkdir(parents=True)
+    queue = str(folder / "queue")
+    (folder / "settings_of_the_test.py").write_text(
+        f"broker_url = 'filesystem://'\nbroker_transport_options = {{'data_folder_in': {queue!r}, 'data_folder_out': "
+        f"{queue!r}, 'control_folder': {str(folder / 'control')!r}}}\ntask_default_retry_delay = 0\n")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    environment = {
+        "CELERY_CONFIG_MODULE": "settings_of_the_test", "PYTHONPATH": str(folder),
+        "APUS_GATEWAY": f"http://127.0.0.1:{port}", "APUS_GATEWAY_API_KEY": "only-for-trying", "no_proxy": "*"}
+    command = [sys.executable, "-m", "celery", "--app", "reports", "worker", "--pool", "prefork", "--concurrency", "2",
+               "--loglevel", "info", "--without-gossip", "--without-mingle"]
+    return port, [*command, {"folder": EXAMPLES / "celery", "environment": environment}]
+
+
+async def main(programs, *only):
     failures = 0
-    folder = pathlib.Path(any_language_folder)
+    programs, folder = pathlib.Path(programs).resolve(), EXAMPLES / "any-language"
+    gateway = programs / "apus-gateway"
     with nats_server() as url, tempfile.TemporaryDirectory(prefix="apus-chat-") as data:
+        port, celery_program = celery_worker(data)
         client = await nats.connect(url)
         with_gateway = [gateway, "--nats-url", url, "--gateway-listen", "127.0.0.1:0", "--config"]
         for test, commands in (
-            (own_service, [[shipments, "--nats-url", url]]),
+            (own_service, [[programs / "shipments", "--nats-url", url]]),
             (any_language, [[sys.executable, folder / "prices.py", url]]),
             (polls, [[sys.executable, folder / "polls.py", url], with_gateway + [folder / "gateway.yaml"]]),
-            (chat, [[chat_program, "--nats-url", url, "--chat-database", f"{data}/chat.sqlite"],
-                    with_gateway + [chat_configuration]]),
+            (chat, [[programs / "chat", "--nats-url", url, "--chat-database", f"{data}/chat.sqlite"],
+                    with_gateway + [EXAMPLES / "chat/chat.yaml"]]),
+            (own_worker, [[programs / "words-worker", "--nats-url", url]]),
+            (exec_tasks, [[programs / "apus-worker", "--nats-url", url, "--config", "worker.yaml",
+                           {"folder": EXAMPLES / "exec-tasks"}]]),
+            (celery, [[gateway, "--nats-url", url, "--gateway-listen", f"127.0.0.1:{port}", "--config",
+                       EXAMPLES / "celery/gateway.yaml"], celery_program]),
         ):
-            with running(*commands) as programs:
+            if only and test.__name__ not in only:
+                continue
+            with running(*commands) as started:
                 try:
                     async with asyncio.timeout(120):
-                        async for behaviour in test(client, *programs):
+                        async for behaviour in test(client, *started):
                             print("ok", behaviour, flush=True)
                 except Exception as error:
                     failures += 1
                     print(f"not ok {test.__name__}: {type(error).__name__}: {error}", flush=True)
-                    for program in programs:
+                    for program in started:
                         print(program.output(), flush=True)
         await client.close()
     return 1 if failures else 0
