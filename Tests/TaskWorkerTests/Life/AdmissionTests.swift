@@ -26,6 +26,31 @@ import Testing
         #expect(record.submittedAt == Timestamp(seconds: 100))
     }
 
+    @Test("the worker that runs a task says how many attempts it has, whatever a worker that does not know it wrote")
+    func attemptsOfAnotherWorker() {
+        func begun(_ request: TaskRequest, maximumAttempts: Int) -> TaskRecord? {
+            let queued = TaskRecord(
+                queued: request, id: taskID, maximumAttempts: maximumAttempts, streamSequence: 5,
+                at: Timestamp(seconds: 100))
+            guard
+                case .begin(let record, _) = Admission.decide(
+                    delivered(request), record: queued, now: Timestamp(seconds: 101))
+            else { return nil }
+            return record
+        }
+        #expect(begun(TaskRequest(name: "x"), maximumAttempts: 1)?.maximumAttempts == 3)
+        #expect(begun(TaskRequest(name: "x", maximumAttempts: 2), maximumAttempts: 2)?.maximumAttempts == 2)
+        var second = begun(TaskRequest(name: "x", maximumAttempts: 2), maximumAttempts: 2)
+        second?.retry(message: "", due: Timestamp(seconds: 101), at: Timestamp(seconds: 101))
+        let decision = Admission.decide(
+            delivered(TaskRequest(name: "x"), delivery: 3), record: second, now: Timestamp(seconds: 102))
+        guard case .begin(let record, _) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect(record.maximumAttempts == 2)
+    }
+
     @Test("a task that is due later is recorded as queued and comes back in time, within the longest delay")
     func eta() {
         let request = TaskRequest(name: "x", eta: Timestamp(seconds: 160))

@@ -24,7 +24,7 @@ package struct TaskRecord: Sendable, Hashable {
     package let name: String
     package let queue: String
     package let user: String?
-    package let maximumAttempts: Int
+    package internal(set) var maximumAttempts: Int
     package let submittedAt: Timestamp
     package internal(set) var updatedAt: Timestamp
 
@@ -96,6 +96,11 @@ package struct TaskRecord: Sendable, Hashable {
     }
 
     // MARK: Transitions
+
+    /// How many attempts there are, said by the first worker that knows the task. Who submitted it may not.
+    mutating func settle(maximumAttempts: Int) {
+        if attempt == 0 { self.maximumAttempts = maximumAttempts }
+    }
 
     /// An attempt begins.
     package mutating func begin(
