@@ -178,6 +178,13 @@ extension EndToEndTests {
             try await ApusSystem.run([.gateway]) { try await $0.runScenario("metrics") }
         }
 
+        @Test(
+            "tasks, queues and dead letters are looked after with the tool", .timeLimit(.minutes(3)),
+            arguments: ["task_tool"])
+        func taskTool(scenario: String) async throws {
+            try await ApusSystem.run([.gateway, .worker]) { try await $0.runScenario(scenario) }
+        }
+
         @Test("the tool does what its help says", .timeLimit(.minutes(3)))
         func commands() async throws {
             try await ApusSystem.run { try await $0.runScenario("commands") }
