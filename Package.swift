@@ -116,7 +116,7 @@ let package = Package(
         library("TLS", path: "Shared/TLS", ["COpenSSL"]),
         library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", "Reactor", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
-        library("EventBus", path: "Shared/EventBus", ["JSON", "Events", logging]),
+        library("EventBus", path: "Shared/EventBus", ["JSON", "Events", heap, logging]),
         library("ChannelHandlers", path: "Shared/ChannelHandlers", ["EventBus", "Events", "JSON", logging]),
         library(
             "EventBusNATS", path: "Shared/EventBusNATS",

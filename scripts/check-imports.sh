@@ -49,7 +49,7 @@ allow | Shared/Reactor/.* | CEpoll|HeapModule|Synchronization|Glibc|Musl | a loo
 allow | Shared/TLS/.* | COpenSSL|Synchronization|Glibc|Musl | sessions on descriptors, whatever is inside
 allow | Shared/Deflate/.* | CZlib | bytes in, bytes out
 allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
-allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|Collections | a contract without a transport
+allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|HeapModule|Collections | a contract without a transport
 allow | Shared/ChannelHandlers/.* | JSON|Events|EventBus|Logging|Synchronization | handlers speak to the gateway over any bus
 allow | Shared/Tasks/.* | JSON|Events|Logging|Foundation.* | what a task sees: no bus, no worker
 deny  | Shared/NATSClient/.* | Events|EventBus.*|Identity|ServiceKit | a NATS client that knows nothing of Apus

@@ -1,4 +1,3 @@
-internal import Dispatch
 public import Events
 
 #if canImport(Darwin)
@@ -33,10 +32,7 @@ public struct SystemBusClock: BusClock {
         let (seconds, attoseconds) = max(delay, .zero).components
         // A plan further ahead than a year is one nobody waits for; the bound keeps the arithmetic below in range.
         let nanoseconds = min(seconds, 31_536_000) * 1_000_000_000 + attoseconds / 1_000_000_000
-        let work = DispatchWorkItem(block: action)
-        DispatchQueue.global().asyncAfter(deadline: .now() + .nanoseconds(Int(nanoseconds)), execute: work)
-        // `cancel` may be called from any thread; Dispatch's class only lacks the annotation.
-        nonisolated(unsafe) let planned = work
-        return { planned.cancel() }
+        let plan = PlannedActions.shared.plan(after: UInt64(nanoseconds), action)
+        return { PlannedActions.shared.takeBack(plan) }
     }
 }

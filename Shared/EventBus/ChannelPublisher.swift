@@ -47,6 +47,52 @@ public final class ChannelPublisher: Sendable {
         }
     }
 
+    /// One of several messages to channels.
+    public struct Publication: Sendable {
+        public var payload: [UInt8]
+        public var channel: ChannelName
+        public var event: String
+        public var messageID: String?
+        public var headers: BusHeaders
+
+        public init(
+            _ payload: [UInt8], on channel: ChannelName, event: String = "message", messageID: String? = nil,
+            headers: BusHeaders = [:]
+        ) {
+            self.payload = payload
+            self.channel = channel
+            self.event = event
+            self.messageID = messageID
+            self.headers = headers
+        }
+    }
+
+    /// Publishes several messages in their order, which takes hardly longer than one; see ``EventBus/append(inOrder:)``.
+    /// - Throws: as for one. With `messageID`s all of them may be published again.
+    public func publish(inOrder publications: [Publication]) async throws(BusError) {
+        var stored: [BusMessage] = []
+        for publication in publications {
+            var message = BusMessage(
+                subject: subjects.channel(publication.channel), headers: publication.headers,
+                payload: publication.payload)
+            message.headers[HeaderName.event] = publication.event
+            message.headers[HeaderName.messageID] = publication.messageID
+            if try await hasHistory(publication.channel.namespace) {
+                stored.append(message)
+            } else {
+                try bus.publish(message)
+            }
+        }
+        do throws(BusError) {
+            try await bus.append(inOrder: stored)
+        } catch  where error.code == .noResponders {
+            self.stored.withLock { remembered in
+                for publication in publications { remembered.remove(publication.channel.namespace) }
+            }
+            throw error
+        }
+    }
+
     private func hasHistory(_ namespace: String) async throws(BusError) -> Bool {
         if stored.withLock({ $0.contains(namespace) }) { return true }
         do throws(BusError) {

@@ -40,6 +40,13 @@ public protocol EventBus: MessageFeed {
     @discardableResult
     func append(_ message: BusMessage, expecting: ExpectedSequence?) async throws(BusError) -> AppendReceipt
 
+    /// As ``append(_:expecting:)`` for several messages, which are stored in their order; sent together where the bus can do
+    /// that, so that they take hardly longer than one.
+    /// - Throws: the first error; what came before the message that failed is stored, and what came behind it is not unless
+    ///   the server itself refused that one.
+    @discardableResult
+    func append(inOrder messages: [BusMessage]) async throws(BusError) -> [AppendReceipt]
+
     /// Up to `limit` messages of `stream` on `subject` (which may hold wildcards; nil is all) with a sequence greater
     /// than `after`, oldest first.
     func messages(
@@ -70,6 +77,12 @@ public protocol EventBus: MessageFeed {
     /// Makes the bucket if it is not there.
     func keyValue(_ specification: BucketSpecification) async throws(BusError) -> any KeyValueBucket
 
+    // MARK: Waiting
+
+    /// Where tasks that mostly wait for this bus run with the fewest changes of thread, as long as the bus lives; nil if
+    /// anywhere is as good. What runs there must not block.
+    var taskExecutor: (any TaskExecutor)? { get }
+
     // MARK: The end
 
     /// Stops taking messages, delivers what is buffered both ways, at most for `timeout`, and closes the connection.
@@ -96,6 +109,15 @@ public struct AppendReceipt: Sendable, Equatable {
 }
 
 extension EventBus {
+    public var taskExecutor: (any TaskExecutor)? { nil }
+
+    @discardableResult
+    public func append(inOrder messages: [BusMessage]) async throws(BusError) -> [AppendReceipt] {
+        var receipts: [AppendReceipt] = []
+        for message in messages { receipts.append(try await append(message, expecting: nil)) }
+        return receipts
+    }
+
     @discardableResult
     public func append(_ message: BusMessage) async throws(BusError) -> AppendReceipt {
         try await append(message, expecting: nil)

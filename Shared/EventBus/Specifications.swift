@@ -112,11 +112,15 @@ public struct ConsumerState: Sendable, Equatable {
     public var unacknowledged: Int
     /// The highest sequence of the stream that it has delivered; 0 before the first.
     public var lastDelivered: UInt64
+    /// Everything up to this sequence is acknowledged, and none of it is delivered again, whether or not the stream still
+    /// holds it.
+    public var acknowledged: UInt64
 
-    public init(pending: UInt64, unacknowledged: Int, lastDelivered: UInt64) {
+    public init(pending: UInt64, unacknowledged: Int, lastDelivered: UInt64, acknowledged: UInt64) {
         self.pending = pending
         self.unacknowledged = unacknowledged
         self.lastDelivered = lastDelivered
+        self.acknowledged = acknowledged
     }
 }
 

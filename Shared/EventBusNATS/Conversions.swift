@@ -100,6 +100,7 @@ extension NATSConnectionOptions {
             key: configuration.tls.key)
         reconnectBufferBytes = configuration.reconnectBufferBytes
         pendingMessages = configuration.pendingMessages
+        makesManyRequests = configuration.makesManyRequests
     }
 }
 

@@ -13,6 +13,9 @@ public struct NATSConfiguration: Sendable, Equatable {
     public var pendingMessages: Int
     /// How long to wait for an answer of JetStream's.
     public var requestTimeout: Duration
+    /// Whether requests, streams and buckets get a connection and a thread of their own, on which each costs several times
+    /// less: for services whose work they are.
+    public var makesManyRequests = false
 
     public init(
         servers: [String] = ["nats://127.0.0.1:4222"], credentials: String? = nil, tls: TLSFiles = TLSFiles(),

@@ -142,6 +142,15 @@ public final class NATSEventBus: EventBus {
         }
     }
 
+    @discardableResult
+    public func append(inOrder messages: [BusMessage]) async throws(BusError) -> [AppendReceipt] {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.publishInOrder(messages.map { NATSMessage($0) }).map {
+                AppendReceipt(stream: $0.stream, sequence: $0.sequence, isDuplicate: $0.isDuplicate)
+            }
+        }
+    }
+
     public func messages(
         in stream: String, subject: String?, after: UInt64, limit: Int
     ) async throws(BusError) -> [StoredMessage] {
@@ -181,7 +190,8 @@ public final class NATSEventBus: EventBus {
         try await translated { () async throws(NATSError) in
             let found = try await jetStream.consumerInformation(name, of: stream)
             return ConsumerState(
-                pending: found.pending, unacknowledged: found.unacknowledged, lastDelivered: found.lastDelivered)
+                pending: found.pending, unacknowledged: found.unacknowledged, lastDelivered: found.lastDelivered,
+                acknowledged: found.acknowledged)
         }
     }
 
@@ -204,6 +214,8 @@ public final class NATSEventBus: EventBus {
     }
 
     // MARK: The connection
+
+    public var taskExecutor: (any TaskExecutor)? { connection.taskExecutor }
 
     public var isConnected: Bool { connection.isConnected }
 

@@ -55,16 +55,17 @@ extension EventBusContract {
             let (stream, root, consumer) = try await queue(on: bus, messages: 3)
             try expectEqual(
                 try await bus.consumerState("worker", of: stream),
-                ConsumerState(pending: 3, unacknowledged: 0, lastDelivered: 0), "the state before the first delivery")
+                ConsumerState(pending: 3, unacknowledged: 0, lastDelivered: 0, acknowledged: 0),
+                "the state before the first delivery")
             let deliveries = try await fetch(2, from: consumer)
             try expectEqual(
                 try await bus.consumerState("worker", of: stream),
-                ConsumerState(pending: 1, unacknowledged: 2, lastDelivered: 2), "the state after two")
+                ConsumerState(pending: 1, unacknowledged: 2, lastDelivered: 2, acknowledged: 0), "the state after two")
             try await deliveries[0].acknowledge()
             try await deliveries[1].retry(after: .seconds(60))
             try await eventually("the acknowledgement being seen") {
                 try await bus.consumerState("worker", of: stream)
-                    == ConsumerState(pending: 1, unacknowledged: 1, lastDelivered: 2)
+                    == ConsumerState(pending: 1, unacknowledged: 1, lastDelivered: 2, acknowledged: 1)
             }
             try await bus.append(message("\(root).b.c", "3"))
             try await eventually("the removal of the first message") {

@@ -68,6 +68,27 @@ private struct Stage {
 
 @Suite("A core connection's decisions")
 struct CoreMachineTests {
+    @Test(
+        "a message is written with its headers and lengths, and refused while there is no connection or it is too large"
+    )
+    func publish() throws {
+        var stage = Stage()
+        let message = NATSMessage(subject: "a.b", headers: ["N": "v", "M": "ü"], payload: Array("hello".utf8))
+        #expect(stage.machine.refusal(of: message)?.code == .notConnected)
+        stage.expectAttempt(stage.machine.start(now: stage.now))
+        #expect(throws: NATSError.self) { try stage.machine.publish(message, replyTo: nil) }
+        stage.connect(information: #"{"max_payload":100}"#)
+        try stage.machine.publish(NATSMessage(subject: "c", payload: Array("x".utf8)), replyTo: nil)
+        try stage.machine.publish(message, replyTo: "r.1")
+        #expect(
+            String(decoding: stage.machine.takeCommands(), as: UTF8.self)
+                == "PUB c 1\r\nx\r\nHPUB a.b r.1 25 30\r\nNATS/1.0\r\nN: v\r\nM: ü\r\n\r\nhello\r\n")
+        let large = NATSMessage(subject: "c", payload: [UInt8](repeating: 0, count: 101))
+        #expect(stage.machine.refusal(of: large)?.code == .payloadTooLarge)
+        _ = stage.machine.close()
+        #expect(stage.machine.refusal(of: message)?.code == .closed)
+    }
+
     @Test("it introduces itself, makes its subscriptions, and is connected when the server has them")
     func handshake() throws {
         var stage = Stage()

@@ -56,6 +56,8 @@ package struct WorkerConfiguration: ServiceConfiguration {
             "the only folder that dataset.summarize may read from; without it, any file that the worker can read"),
     ]
 
+    package static let makesManyRequests = true
+
     package static let concurrencyRange = 1...1000
     /// How many tasks of a queue run at once that does not say.
     private static let defaultPlaces = 8

@@ -29,7 +29,9 @@ struct MemoryConsumer {
     }
 
     var state: ConsumerState {
-        ConsumerState(pending: pending, unacknowledged: outstanding.count, lastDelivered: cursor - 1)
+        ConsumerState(
+            pending: pending, unacknowledged: outstanding.count, lastDelivered: cursor - 1,
+            acknowledged: (outstanding.keys.min() ?? cursor) - 1)
     }
 
     private func takes(_ message: StoredMessage) -> Bool {

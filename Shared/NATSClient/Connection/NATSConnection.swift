@@ -1,9 +1,13 @@
+internal import Synchronization
+
 /// A connection to NATS that lasts: it is made again for ever when it is lost, and subscriptions with it.
 ///
 /// Safe to use from any thread. Publishing goes to the socket at once and blocks only while the server takes nothing, at
 /// most for ``NATSConnectionOptions/writeDeadline``. Nothing else blocks.
 public final class NATSConnection: Sendable {
     let core: ConnectionCore
+    /// Takes the requests while it is connected.
+    private let requester: CoreRequester?
 
     /// Begins to connect; the first attempt is made before this returns, further ones in the background.
     /// - Throws: only for what trying again will not mend: a malformed URL, an unreadable credentials file.
@@ -15,10 +19,21 @@ public final class NATSConnection: Sendable {
         let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
         let token = (0..<22).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }
         core = ConnectionCore(options: options, inboxToken: String(decoding: token, as: UTF8.self))
+        requester = options.makesManyRequests ? CoreRequester(options, inbox: core.inbox) : nil
         try core.open()
     }
 
     deinit { core.close(timeout: .zero) {} }
+
+    /// Where tasks that mostly wait for answers run with the fewest changes of thread, as long as this object lives; nil if
+    /// anywhere is as good. What runs there must not block.
+    public var taskExecutor: (any TaskExecutor)? { requester?.taskExecutor }
+
+    /// The way that a request takes now.
+    var carrier: RequestCarrier {
+        if let requester, requester.isConnected { return .own(requester) }
+        return .libnats(core)
+    }
 
     /// Whether a server can be reached now.
     public var isConnected: Bool { core.isConnected }
@@ -59,6 +74,17 @@ public final class NATSConnection: Sendable {
     /// - Throws: `noResponders` at once if nobody listens, `timeout`, `notConnected` also if the connection is lost while
     ///   waiting, `cancelled` if the calling task is.
     public func request(_ message: NATSMessage, timeout: Duration) async throws(NATSError) -> NATSMessage {
+        if let requester, requester.isConnected {
+            let token = requester.reserve()
+            let result = await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    requester.begin(message, token: token, timeout: timeout) { continuation.resume(returning: $0) }
+                }
+            } onCancel: {
+                requester.cancel(token)
+            }
+            return try result.get()
+        }
         let token = try core.reserveRequest()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -72,6 +98,16 @@ public final class NATSConnection: Sendable {
 
     /// Sends a request now and calls `completion` once, on any thread, with the answer or the error.
     func begin(
+        _ message: NATSMessage, timeout: Duration, completion: @escaping ConnectionState.Completion
+    ) throws(NATSError) {
+        if let requester, requester.isConnected {
+            requester.begin(message, token: requester.reserve(), timeout: timeout, completion: completion)
+        } else {
+            begin(message, token: try core.reserveRequest(), timeout: timeout, completion: completion)
+        }
+    }
+
+    func begin(
         _ message: NATSMessage, token: UInt64, timeout: Duration, completion: @escaping ConnectionState.Completion
     ) {
         core.wait(token, until: .now + timeout, completion)
@@ -79,6 +115,33 @@ public final class NATSConnection: Sendable {
             try core.send(message, replyTo: core.replySubject(token))
         } catch {
             core.complete(token, .failure(error))
+        }
+    }
+
+    /// Sends requests so close behind each other that the server sees all of them, in their order, or of a lost connection
+    /// only the first so many; their answers come together. Where that is not possible one follows when the one before has
+    /// been answered, and none follows one that failed.
+    func requestInOrder(
+        _ messages: [NATSMessage], timeout: Duration
+    ) async -> [Result<NATSMessage, NATSError>] {
+        guard let requester, requester.isConnected else {
+            var results: [Result<NATSMessage, NATSError>] = []
+            for message in messages {
+                do throws(NATSError) {
+                    results.append(.success(try await request(message, timeout: timeout)))
+                } catch {
+                    results.append(.failure(error))
+                    break
+                }
+            }
+            return results
+        }
+        guard !messages.isEmpty else { return [] }
+        return await withCheckedContinuation { continuation in
+            let answers = Answers(messages.count)
+            requester.beginAll(messages, timeout: timeout) { index, result in
+                if let all = answers.put(result, at: index) { continuation.resume(returning: all) }
+            }
         }
     }
 
@@ -101,8 +164,25 @@ public final class NATSConnection: Sendable {
 
     /// Stops taking messages, delivers what is buffered both ways, at most for `timeout`, and closes the connection.
     public func close(timeout: Duration) async {
+        requester?.close()
         await withCheckedContinuation { continuation in
             core.close(timeout: timeout) { continuation.resume() }
+        }
+    }
+}
+
+/// Collects what became of several requests.
+private final class Answers: Sendable {
+    private let state: Mutex<(results: [Result<NATSMessage, NATSError>], missing: Int)>
+
+    init(_ count: Int) { state = Mutex((Array(repeating: .failure(.notConnected), count: count), count)) }
+
+    /// - Returns: all of them, when this was the last.
+    func put(_ result: Result<NATSMessage, NATSError>, at index: Int) -> [Result<NATSMessage, NATSError>]? {
+        state.withLock { state in
+            state.results[index] = result
+            state.missing -= 1
+            return state.missing == 0 ? state.results : nil
         }
     }
 }

@@ -41,6 +41,9 @@ public struct NATSConnectionOptions: Sendable {
         }
     }
 
+    /// Whether requests have a connection of their own, on which each costs less, wherever one is possible.
+    public var makesManyRequests = false
+
     public enum Sending: Sendable {
         case immediately
         case batched

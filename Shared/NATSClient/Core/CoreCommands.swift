@@ -28,6 +28,37 @@ struct CoreCommands: Equatable {
         endLine()
     }
 
+    /// Subject, answer's subject and headers must have been checked.
+    mutating func publish(_ message: NATSMessage, replyTo: String?) {
+        let headersLength = message.headers.encodedLength
+        bytes.reserveCapacity(bytes.count + 64 + message.subject.utf8.count + headersLength + message.payload.count)
+        append(headersLength > 0 ? "HPUB " : "PUB ")
+        append(message.subject)
+        if let replyTo {
+            append(" ")
+            append(replyTo)
+        }
+        append(" ")
+        if headersLength > 0 {
+            append(headersLength)
+            append(" ")
+        }
+        append(headersLength + message.payload.count)
+        endLine()
+        if headersLength > 0 {
+            append("NATS/1.0\r\n")
+            for (name, value) in message.headers {
+                append(name)
+                append(": ")
+                append(value)
+                endLine()
+            }
+            endLine()
+        }
+        bytes.append(contentsOf: message.payload)
+        endLine()
+    }
+
     mutating func ping() { append("PING\r\n") }
 
     mutating func pong() { append("PONG\r\n") }

@@ -2,8 +2,9 @@ internal import Dispatch
 package import Reactor
 internal import Synchronization
 
-/// A connection to NATS that only subscribes, on a reactor's thread: a message is read, found its subscription and handed
-/// to it there, with no other thread woken for it. It is made again for ever when it is lost, and subscriptions with it.
+/// A connection to NATS on a reactor's thread: a message is read, found its subscription and handed to it there, with no
+/// other thread woken for it; what is sent meanwhile is written at once. It is made again for ever when it is lost, and
+/// subscriptions with it.
 ///
 /// Reads only as fast as receivers return, so what is too much for them waits at the server, which ends the connection of a
 /// slow consumer: that shows as a loss of it. Safe to use from any thread.
@@ -12,9 +13,11 @@ internal import Synchronization
 package final class CoreConnection: Sendable {
     private typealias Completion = @Sendable (Result<Void, NATSError>) -> Void
 
-    private struct State {
+    struct State {
         var machine: CoreMachine
-        var flushes = RequestTable<Completion>()
+        var flushes = RequestTable<@Sendable (Result<Void, NATSError>) -> Void>()
+        /// Requests whose answers are to come by this connection: see ``CoreRequester``.
+        var requests = RequestTable<ConnectionState.Completion>()
         var listeners = EventListeners()
         /// What is to be done on the reactor's thread.
         var actions: [CoreAction] = []
@@ -24,7 +27,7 @@ package final class CoreConnection: Sendable {
 
     private let options: NATSConnectionOptions
     private let reactor: Reactor
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let onObstacle: @Sendable (CoreObstacle) -> Void
     /// Asking for addresses and reading credentials block.
     private let finding = DispatchQueue(label: "nats.find")
@@ -165,7 +168,7 @@ package final class CoreConnection: Sendable {
     }
 
     /// Has the reactor do what has been decided, once for all that is decided until then.
-    private func schedule() {
+    func schedule() {
         let isNew = state.withLock { state in
             defer { state.isScheduled = true }
             return !state.isScheduled
@@ -201,6 +204,8 @@ package final class CoreConnection: Sendable {
             socket?.close()
             socket = nil
             credentials = nil
+            // Their answers cannot be expected any more.
+            for orphan in state.withLock({ $0.requests.removeAll() }) { orphan(.failure(.notConnected)) }
         case .emit(let event): state.withLock { $0.listeners }.tell(event)
         case .answer(let tokens, let error):
             for token in tokens {
@@ -312,7 +317,7 @@ package final class CoreConnection: Sendable {
 
     private func armTimer() {
         let deadline = state.withLock { state -> ContinuousClock.Instant? in
-            [state.machine.deadline, state.flushes.nextDeadline].compactMap { $0 }.min()
+            [state.machine.deadline, state.flushes.nextDeadline, state.requests.nextDeadline].compactMap { $0 }.min()
         }
         guard let deadline else {
             timer?.cancel()
@@ -330,12 +335,13 @@ package final class CoreConnection: Sendable {
         timer = nil
         let isHeard = isHeard
         self.isHeard = false
-        let expired = state.withLock { state in
+        let (flushes, requests) = state.withLock { state in
             if isHeard { state.machine.heard() }
             state.actions += state.machine.due(now: .now)
-            return state.flushes.expire(now: .now)
+            return (state.flushes.expire(now: .now), state.requests.expire(now: .now))
         }
-        for waiter in expired { waiter(.failure(NATSError(.timeout, "the server did not answer in time"))) }
+        for waiter in flushes { waiter(.failure(NATSError(.timeout, "the server did not answer in time"))) }
+        for waiter in requests { waiter(.failure(NATSError(.timeout, "no answer came in time"))) }
         settle()
     }
 }

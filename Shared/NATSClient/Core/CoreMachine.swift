@@ -60,7 +60,7 @@ struct CoreMachine {
     var commands = CoreCommands()
     /// The number of the first subscription that has not been made anew; nil when all have.
     var subscribingFrom: Int?
-    /// How large a message the server may send.
+    /// How large a message may be, either way.
     var maximumPayload = CoreParser.largestPayload
     /// Why no server lets us in, while that is so.
     var shutOut: NATSError?
@@ -126,6 +126,25 @@ struct CoreMachine {
         let isKnown = isSubscribing && id.number < subscribingFrom ?? .max
         guard subscriptions.remove(id, isKnown: isKnown), isKnown else { return }
         commands.unsubscribe(id.number)
+    }
+
+    /// Puts a message among what is to be written. Nothing is kept while there is no connection.
+    /// - Throws: `notConnected`, `closed`, `payloadTooLarge`.
+    mutating func publish(_ message: NATSMessage, replyTo: String?) throws(NATSError) {
+        if let refusal = refusal(of: message) { throw refusal }
+        commands.publish(message, replyTo: replyTo)
+    }
+
+    /// Why a message cannot be sent now; nil if it can.
+    func refusal(of message: NATSMessage) -> NATSError? {
+        guard phase != .closed else { return .closed }
+        guard phase == .connected, commands.bytes.count <= CoreMachine.maximumCommands else { return .notConnected }
+        guard message.payload.count + message.headers.encodedLength <= maximumPayload else {
+            return NATSError(
+                .payloadTooLarge,
+                "the message is larger than the \(maximumPayload) bytes that the server takes (max_payload)")
+        }
+        return nil
     }
 
     /// `waiter` is answered when the server has seen everything that was asked of it before. At the start that may be when

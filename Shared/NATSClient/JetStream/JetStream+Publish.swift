@@ -25,6 +25,21 @@ extension JetStream {
         return try PublishAcknowledgement(answer.payload)
     }
 
+    /// Publishes messages in their order without waiting for one to be stored before the next is sent.
+    /// - Throws: the first error. A message behind one whose connection was lost has not been stored.
+    @discardableResult
+    public func publishInOrder(_ messages: [NATSMessage]) async throws(NATSError) -> [PublishAcknowledgement] {
+        var acknowledgements: [PublishAcknowledgement] = []
+        for result in await connection.requestInOrder(messages, timeout: timeout) {
+            do throws(NATSError) {
+                acknowledgements.append(try PublishAcknowledgement(try result.get().payload))
+            } catch {
+                throw JetStream.explained(error)
+            }
+        }
+        return acknowledgements
+    }
+
     static func explained(_ error: NATSError) -> NATSError {
         error.code == .noResponders
             ? NATSError(.noResponders, "no stream takes messages on this subject (now); make the stream or try again")

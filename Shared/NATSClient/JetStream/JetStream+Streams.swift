@@ -97,7 +97,9 @@ extension JetStream {
     /// - Throws: `notFound` if there is no such consumer.
     public func consumerInformation(
         _ name: String, of stream: String
-    ) async throws(NATSError) -> (pending: UInt64, unacknowledged: Int, lastDelivered: UInt64) {
+    ) async throws(NATSError) -> (
+        pending: UInt64, unacknowledged: Int, lastDelivered: UInt64, acknowledged: UInt64
+    ) {
         try NATSSyntax.checkName(stream, of: "stream")
         try NATSSyntax.checkName(name, of: "consumer")
         let answer = try await call("CONSUMER.INFO.\(stream).\(name)")
@@ -106,7 +108,8 @@ extension JetStream {
         else { throw NATSError(.failed, "JetStream answered a consumer in a way that is not understood") }
         return (
             UInt64(clamping: pending), Int(clamping: unacknowledged),
-            UInt64(clamping: answer["delivered"]?["stream_seq"]?.integerValue ?? 0)
+            UInt64(clamping: answer["delivered"]?["stream_seq"]?.integerValue ?? 0),
+            UInt64(clamping: answer["ack_floor"]?["stream_seq"]?.integerValue ?? 0)
         )
     }
 

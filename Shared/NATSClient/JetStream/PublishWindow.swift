@@ -24,8 +24,7 @@ extension JetStream {
                 continue
             }
             do throws(NATSError) {
-                let token = try connection.core.reserveRequest()
-                connection.begin(message, token: token, timeout: timeout) { inFlight.ended(index, $0) }
+                try connection.begin(message, timeout: timeout) { inFlight.ended(index, $0) }
             } catch {
                 inFlight.ended(index, .failure(error))
             }

@@ -44,16 +44,17 @@ public final class PullConsumer: Sendable {
         _ maximum: Int, _ request: JSONObject, for wait: Duration
     ) async throws(NATSError) -> [NATSMessage] {
         let connection = jetStream.connection
-        let token = try connection.core.reserveRequest()
+        let carrier = connection.carrier
+        let token = try carrier.reserve()
         let inbox: PullInbox
         do throws(NATSError) {
-            if let idle = idleInboxes.withLock({ $0.popLast() }) {
+            if let idle = idleInbox(carrier) {
                 inbox = idle
             } else {
-                inbox = try PullInbox(connection: connection, token: token)
+                inbox = try PullInbox(connection: connection, carrier: carrier, token: token)
             }
         } catch {
-            connection.core.forget(token)
+            carrier.forget(token)
             throw error
         }
         let message = NATSMessage(
@@ -61,17 +62,17 @@ public final class PullConsumer: Sendable {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 inbox.begin(token, maximum: maximum, continuation)
-                connection.core.wait(token, until: .now + wait + PullConsumer.grace) { result in
+                carrier.wait(token, until: .now + wait + PullConsumer.grace) { result in
                     if case .failure(let error) = result { inbox.end(token, error) }
                 }
                 do throws(NATSError) {
-                    try connection.core.send(message, replyTo: inbox.replySubject(token))
+                    try carrier.send(message, replyTo: inbox.replySubject(token))
                 } catch {
-                    connection.core.complete(token, .failure(error))
+                    carrier.complete(token, .failure(error))
                 }
             }
         } onCancel: {
-            connection.core.cancel(token)
+            carrier.cancel(token)
         }
         if let error = result.error {
             // The request may still be open on the server.
@@ -81,6 +82,16 @@ public final class PullConsumer: Sendable {
         }
         idleInboxes.withLock { $0.append(inbox) }
         return result.messages
+    }
+
+    /// One on which the carrier's messages arrive. What belonged to another is let go: the way has changed.
+    private func idleInbox(_ carrier: RequestCarrier) -> PullInbox? {
+        idleInboxes.withLock { inboxes in
+            while let inbox = inboxes.popLast() {
+                if inbox.carrier.isSame(as: carrier) { return inbox }
+            }
+            return nil
+        }
     }
 
     /// Of a consumer that does not exist, old servers say nothing, and new ones that nobody answers.

@@ -5,34 +5,34 @@ internal import Synchronization
 /// Delivered messages carry their own subject, so what they answer is known only by the subscription; only the server's
 /// remarks on a request carry the request's subject.
 final class PullInbox: Sendable {
-    private let core: ConnectionCore
+    let carrier: RequestCarrier
     /// Ends with a dot; the request's token follows.
     private let prefix: String
     private let state = Mutex(State())
 
     private struct State {
-        var subscription: NATSSubscription?
+        var endSubscription: (@Sendable () -> Void)?
         var current: (token: UInt64, pull: Pull, continuation: CheckedContinuation<PullResult, Never>)?
     }
 
-    init(connection: NATSConnection, token: UInt64) throws(NATSError) {
-        core = connection.core
-        prefix = "\(core.inbox).p.\(token)."
-        let subscription = try core.subscribe("\(prefix)*", queue: nil) { [weak self, weak connection] message in
+    init(connection: NATSConnection, carrier: RequestCarrier, token: UInt64) throws(NATSError) {
+        self.carrier = carrier
+        prefix = "\(carrier.inbox).p.\(token)."
+        let endSubscription = try carrier.subscribe("\(prefix)*") { [weak self, weak connection] message in
             guard let self, !received(message) else { return }
             // Came too late for who asked; somebody else may have it at once.
             guard let replyTo = message.replyTo, DeliveryMetadata(replyTo: replyTo) != nil else { return }
-            try? connection?.publish(NATSMessage(subject: replyTo, payload: Array("-NAK".utf8)))
+            try? connection?.carrier.send(NATSMessage(subject: replyTo, payload: Array("-NAK".utf8)), replyTo: nil)
         }
-        state.withLock { $0.subscription = subscription }
+        state.withLock { $0.endSubscription = endSubscription }
     }
 
-    deinit { state.withLock { $0.subscription.take() }?.cancel() }
+    deinit { close() }
 
     func replySubject(_ token: UInt64) -> String { "\(prefix)\(token)" }
 
     /// Ends the subscription: the server then forgets a request that is still open instead of answering it.
-    func close() { state.withLock { $0.subscription.take() }?.cancel() }
+    func close() { state.withLock { $0.endSubscription.take() }?() }
 
     func begin(_ token: UInt64, maximum: Int, _ continuation: CheckedContinuation<PullResult, Never>) {
         state.withLock { $0.current = (token, Pull(maximum: maximum), continuation) }
@@ -71,7 +71,7 @@ final class PullInbox: Sendable {
             }
         }
         if let (token, pull, continuation) = ended {
-            core.forget(token)
+            carrier.forget(token)
             continuation.resume(returning: PullResult(messages: pull.messages, error: error))
         }
         return isTaken

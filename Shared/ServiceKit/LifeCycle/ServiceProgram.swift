@@ -81,8 +81,9 @@ public struct ServiceProgram<Configuration: ServiceConfiguration>: Sendable {
         let readiness = Readiness()
         let startup = StartupAnnouncement(expecting: ["admin"], logger: logger)
         do {
-            let nats = NATSConfiguration(
+            var nats = NATSConfiguration(
                 servers: common.servers, credentials: common.credentials, tls: common.tls, name: name)
+            nats.makesManyRequests = Configuration.makesManyRequests
             let bus = try connect(nats, logger)
             let context = ServiceContext(
                 name: name, bus: bus, nats: nats, common: common, logger: logger, readiness: readiness,

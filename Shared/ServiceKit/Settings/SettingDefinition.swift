@@ -70,11 +70,16 @@ public protocol ServiceConfiguration: Sendable {
     /// What the service's metrics mean, by name: one sentence each, which `/metrics` shows.
     static var metrics: [String: String] { get }
 
+    /// Whether the service's work is requests to the bus and writes to streams, so that they get a connection of their own.
+    static var makesManyRequests: Bool { get }
+
     /// Reads all keys. What is wrong is reported on the reader, which collects every problem; whatever this returns after
     /// a report is never used.
     init(from settings: inout SettingsReader)
 }
 
 extension ServiceConfiguration {
+    public static var makesManyRequests: Bool { false }
+
     public static var metrics: [String: String] { [:] }
 }

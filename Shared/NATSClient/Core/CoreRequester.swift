@@ -1,0 +1,218 @@
+internal import Reactor
+internal import Synchronization
+
+/// Requests by a connection of their own, on a thread of their own: those that are made at the same time are written together,
+/// and answers that come together are read together, which makes each several times cheaper than by libnats.
+///
+/// Where such a connection cannot be made, or while it is lost, ``isConnected`` is false, and libnats must do it.
+final class CoreRequester: Sendable {
+    private let reactor: Reactor
+    private let connection: CoreConnection
+    /// For tasks that wait for answers. It works as long as this object lives.
+    let taskExecutor: any TaskExecutor
+    /// The beginning of the subjects on which answers may be expected.
+    let inbox: String
+    private let prefix: String
+
+    /// - Parameter inbox: what nobody else knows: the beginning of the subjects on which answers come.
+    /// - Returns: nil if there is no use in trying.
+    init?(_ options: NATSConnectionOptions, inbox: String) {
+        guard CoreConnection.obstacle(to: options) == nil, let reactor = try? Reactor(name: "nats.requests") else {
+            return nil
+        }
+        self.reactor = reactor
+        taskExecutor = ReactorTaskExecutor(reactor)
+        self.inbox = "\(inbox).q"
+        prefix = "\(inbox).q.r."
+        connection = CoreConnection(options, on: reactor)
+        // What is subscribed to now is so whenever it is connected.
+        guard (try? connection.subscribe("\(prefix)*", Answers(connection, prefixLength: prefix.utf8.count))) != nil
+        else {
+            connection.close()
+            reactor.stop()
+            return nil
+        }
+    }
+
+    deinit {
+        connection.close()
+        // Held until it has let go of its socket.
+        reactor.execute { [reactor, connection] in
+            _ = connection
+            reactor.stop()
+        }
+    }
+
+    var isConnected: Bool { connection.isConnected }
+
+    func close() { connection.close() }
+
+    // MARK: Pieces, for what is answered in a way of its own
+
+    func wait(
+        _ token: UInt64, until deadline: ContinuousClock.Instant, _ completion: @escaping ConnectionState.Completion
+    ) {
+        let refusal = connection.state.withLock { state -> NATSError? in
+            // The connection may have been lost since room was made.
+            guard state.machine.isConnected else {
+                state.requests.forget(token)
+                return .notConnected
+            }
+            return state.requests.wait(token, completion, until: deadline) ? nil : .cancelled
+        }
+        if let refusal { return completion(.failure(refusal)) }
+        // The reactor has to know the deadline.
+        connection.schedule()
+    }
+
+    func send(_ message: NATSMessage, replyTo: String?) throws(NATSError) {
+        try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
+        if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+        let refusal = connection.state.withLock { state -> NATSError? in
+            do throws(NATSError) {
+                try state.machine.publish(message, replyTo: replyTo)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let refusal { throw refusal }
+        connection.schedule()
+    }
+
+    func complete(_ token: UInt64, _ result: Result<NATSMessage, NATSError>) {
+        connection.state.withLock { $0.requests.remove(token) }?(result)
+    }
+
+    func forget(_ token: UInt64) { connection.state.withLock { $0.requests.forget(token) } }
+
+    /// - Returns: what ends the subscription.
+    func subscribe(
+        _ subject: String, deliver: @escaping @Sendable (NATSMessage) -> Void
+    ) throws(NATSError) -> @Sendable () -> Void {
+        let id = try connection.subscribe(subject, Deliveries(deliver))
+        return { [weak connection] in connection?.cancel(id) }
+    }
+
+    private final class Deliveries: CoreReceiver {
+        private let deliver: @Sendable (NATSMessage) -> Void
+
+        init(_ deliver: @escaping @Sendable (NATSMessage) -> Void) { self.deliver = deliver }
+
+        func receive(_ message: CoreMessage) { deliver(NATSMessage(message)) }
+    }
+
+    // MARK: Requests
+
+    func reserve() -> UInt64 { connection.state.withLock { $0.requests.reserve() } }
+
+    /// Sends a request and calls `completion` once, on any thread, with the answer or the error.
+    func begin(
+        _ message: NATSMessage, token: UInt64, timeout: Duration, completion: @escaping ConnectionState.Completion
+    ) {
+        do throws(NATSError) {
+            try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
+            if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+        } catch {
+            connection.state.withLock { $0.requests.forget(token) }
+            return completion(.failure(error))
+        }
+        let (deadline, replyTo) = (ContinuousClock.now + timeout, "\(prefix)\(token)")
+        let refusal = connection.state.withLock { state -> NATSError? in
+            guard state.requests.wait(token, completion, until: deadline) else { return .cancelled }
+            do throws(NATSError) {
+                try state.machine.publish(message, replyTo: replyTo)
+                return nil
+            } catch {
+                state.requests.forget(token)
+                return error
+            }
+        }
+        if let refusal { return completion(.failure(refusal)) }
+        connection.schedule()
+    }
+
+    /// Sends requests one right behind the other, all of them or none, and calls `completion` once for each, with its index.
+    func beginAll(
+        _ messages: [NATSMessage], timeout: Duration,
+        completion: @escaping @Sendable (Int, Result<NATSMessage, NATSError>) -> Void
+    ) {
+        func refuse(_ error: NATSError) { for index in messages.indices { completion(index, .failure(error)) } }
+        do throws(NATSError) {
+            for message in messages {
+                try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
+                if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+            }
+        } catch {
+            return refuse(error)
+        }
+        let deadline = ContinuousClock.now + timeout
+        let refusal = connection.state.withLock { state -> NATSError? in
+            // Nothing may be written before it is known that all can be.
+            for message in messages {
+                if let error = state.machine.refusal(of: message) { return error }
+            }
+            for (index, message) in messages.enumerated() {
+                let token = state.requests.reserve()
+                _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
+                state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
+            }
+            return nil
+        }
+        if let refusal { return refuse(refusal) }
+        connection.schedule()
+    }
+
+    func cancel(_ token: UInt64) {
+        connection.state.withLock { $0.requests.abandon(token) }?(.failure(.cancelled))
+    }
+
+    /// Takes the answers.
+    private final class Answers: CoreReceiver {
+        private weak let connection: CoreConnection?
+        private let prefixLength: Int
+
+        init(_ connection: CoreConnection, prefixLength: Int) {
+            self.connection = connection
+            self.prefixLength = prefixLength
+        }
+
+        func receive(_ message: CoreMessage) {
+            var token: UInt64 = 0
+            for byte in message.subject.dropFirst(prefixLength) {
+                guard byte >= 0x30, byte <= 0x39 else { return }
+                token = token &* 10 &+ UInt64(byte - 0x30)
+            }
+            guard let waiter = connection?.state.withLock({ $0.requests.remove(token) }) else { return }
+            let answer = NATSMessage(message)
+            if answer.status == 503 {
+                waiter(.failure(NATSError(.noResponders, "nobody answers requests on this subject")))
+            } else {
+                waiter(.success(answer))
+            }
+        }
+    }
+}
+
+extension NATSMessage {
+    /// Copies what lies in the buffer from which it is read.
+    init(_ message: CoreMessage) {
+        self.init(
+            subject: String(decoding: message.subject, as: UTF8.self),
+            headers: message.headers.isEmpty ? NATSHeaders() : NATSHeaders(received: Array(message.headers)),
+            payload: Array(message.payload),
+            replyTo: message.replyTo.isEmpty ? nil : String(decoding: message.replyTo, as: UTF8.self))
+    }
+}
+
+extension NATSHeaders {
+    /// As they come on the wire: what the first line says besides the version stands under `Status` and `Description`, as
+    /// with libnats.
+    fileprivate init(received block: [UInt8]) {
+        self.init(block: block)
+        let line = String(decoding: block.prefix { $0 != 0x0D && $0 != 0x0A }, as: UTF8.self)
+        let words = line.split(separator: " ", maxSplits: 2)
+        if words.count > 1 { append("Status", String(words[1])) }
+        if words.count > 2 { append("Description", String(words[2])) }
+    }
+}

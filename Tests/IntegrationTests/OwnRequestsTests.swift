@@ -1,0 +1,148 @@
+import EventBus
+import EventBusNATS
+import Foundation
+import Synchronization
+import TestKit
+import Testing
+
+@testable import NATSClient
+
+@Suite("Requests on a connection of their own", .enabled(if: NATSServerProcess.canRun), .timeLimit(.minutes(2)))
+struct OwnRequestsTests {
+    @Test("the bus keeps its contract", arguments: EventBusContract.cases)
+    func contract(_ contract: EventBusContract.Case) async throws {
+        try await withBus({ $0.makesManyRequests = true }) { _, bus in try await contract.run(on: bus) }
+    }
+
+    private func withConnection(_ body: (NATSServerProcess, NATSConnection) async throws -> Void) async throws {
+        let server = try await NATSServerProcess.start()
+        var options = NATSConnectionOptions(servers: [server.url])
+        options.makesManyRequests = true
+        let connection = try NATSConnection(options)
+        do {
+            await own(connection)
+            try await body(server, connection)
+        } catch {
+            await connection.close(timeout: .zero)
+            await server.stop()
+            throw error
+        }
+        await connection.close(timeout: .zero)
+        await server.stop()
+    }
+
+    /// Returns when requests take the way of their own.
+    private func own(_ connection: NATSConnection) async {
+        while true {
+            if case .own = connection.carrier { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    @Test("a thousand at once are each answered with their own answer")
+    func many() async throws {
+        try await withConnection { _, connection in
+            try connection.subscribe("echo") { [weak connection] message in
+                guard let replyTo = message.replyTo else { return }
+                try? connection?.publish(
+                    NATSMessage(subject: replyTo, headers: message.headers, payload: message.payload))
+            }
+            try await connection.flush(timeout: .seconds(5))
+            try await withThrowingTaskGroup { group in
+                for number in 0..<1000 {
+                    group.addTask {
+                        let payload = Array("\(number)".utf8)
+                        let headers: NATSHeaders = number % 2 == 0 ? [:] : ["Number": "\(number)", "Other": "ü: x"]
+                        let answer = try await connection.request(
+                            NATSMessage(subject: "echo", headers: headers, payload: payload), timeout: .seconds(10))
+                        #expect(answer.payload == payload)
+                        #expect(answer.headers == headers)
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test("nobody's answer, one that does not come, and a message that is too large are errors of their own")
+    func errors() async throws {
+        try await withConnection { _, connection in
+            try connection.subscribe("silence") { _ in }
+            try await connection.flush(timeout: .seconds(5))
+            func failure(_ subject: String, _ payload: [UInt8] = []) async -> NATSError.Code? {
+                do throws(NATSError) {
+                    _ = try await connection.request(
+                        NATSMessage(subject: subject, payload: payload), timeout: .milliseconds(200))
+                    return nil
+                } catch {
+                    return error.code
+                }
+            }
+            #expect(await failure("nobody") == .noResponders)
+            #expect(await failure("silence") == .timeout)
+            #expect(await failure("silence", [UInt8](repeating: 1, count: 2 << 20)) == .payloadTooLarge)
+            #expect(await failure("not a subject") == .invalidArgument)
+            let waiting = Task { await failure("silence") }
+            waiting.cancel()
+            #expect([.cancelled, .timeout].contains(await waiting.value))
+        }
+    }
+
+    @Test("messages that are sent in order are stored in order, and again after the server was killed")
+    func inOrder() async throws {
+        try await withConnection { server, connection in
+            let stream = JetStream(connection)
+            try await stream.ensureStream(StreamConfiguration(name: "ORDER", subjects: ["order.>"]))
+            var sent = 0
+            func send() async throws {
+                let messages = (0..<100).map { NATSMessage(subject: "order.a", payload: Array("\(sent + $0)".utf8)) }
+                let stored = try await stream.publishInOrder(messages)
+                #expect(stored.map(\.sequence) == (0..<100).map { UInt64(sent + $0 + 1) })
+                sent += 100
+            }
+            try await send()
+            await server.kill()
+            do throws(NATSError) {
+                try await stream.publishInOrder([NATSMessage(subject: "order.a")])
+                Issue.record("something was stored by a server that is dead")
+            } catch {
+                #expect(error.code == .notConnected)
+            }
+            try await server.restart()
+            await own(connection)
+            try await send()
+        }
+    }
+
+    @Test("deliveries come by it, and what comes too late for one fetch comes with the next")
+    func deliveries() async throws {
+        try await withConnection { server, connection in
+            let stream = JetStream(connection)
+            try await stream.ensureStream(StreamConfiguration(name: "WORK", subjects: ["work.>"]))
+            var configuration = ConsumerConfiguration(stream: "WORK", name: "worker")
+            configuration.acknowledgementWait = .seconds(1)
+            let consumer = try await stream.consumer(configuration)
+            try await stream.publishInOrder(
+                (0..<10).map { NATSMessage(subject: "work.a", payload: Array("\($0)".utf8)) })
+            var found: [String] = []
+            for _ in 0..<2 {
+                for message in try await consumer.fetch(3, wait: .seconds(5)) {
+                    found.append(String(decoding: message.payload, as: UTF8.self))
+                    try await consumer.acknowledge(message)
+                }
+            }
+            #expect(found == ["0", "1", "2", "3", "4", "5"])
+            await server.kill()
+            try await server.restart()
+            await own(connection)
+            while found.count < 10 {
+                guard let messages = try? await consumer.fetch(10, wait: .seconds(2)) else { continue }
+                for message in messages {
+                    found.append(String(decoding: message.payload, as: UTF8.self))
+                    try await consumer.acknowledge(message)
+                }
+            }
+            #expect(found.sorted() == (0..<10).map { "\($0)" })
+        }
+    }
+}
