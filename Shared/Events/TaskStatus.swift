@@ -89,6 +89,37 @@ extension TaskStatus {
             updatedAt: json["updated_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:)))
     }
 
+    /// The text of ``json``, written without making that first.
+    public func serialized() -> [UInt8] {
+        var writer = JSONWriter(reserving: 512)
+        writer.beginObject()
+        write(membersTo: &writer)
+        writer.endObject()
+        return writer.finish()
+    }
+
+    /// Writes the members of ``json`` into an object that has been begun.
+    public func write(membersTo writer: inout JSONWriter) {
+        writer.member("type", TaskStatus.event)
+        writer.member("task_id", id.description)
+        writer.member("name", name)
+        writer.member("status", state.rawValue)
+        if let progress = Int64(exactly: progress) {
+            writer.member("progress", progress)
+        } else {
+            writer.member("progress", JSONValue.double(progress))
+        }
+        writer.member("attempt", attempt)
+        writer.member("sequence", sequence)
+        writer.member("message", message.map { JSONValue.string($0) } ?? .null)
+        writer.member("result", result)
+        if let user { writer.member("user", user) }
+        if let queue { writer.member("queue", queue) }
+        if let maximumAttempts { writer.member("max_attempts", maximumAttempts) }
+        if let submittedAt { writer.member("submitted_at", submittedAt.description) }
+        if let updatedAt { writer.member("updated_at", updatedAt.description) }
+    }
+
     /// The status as it is published.
     public var json: JSONValue {
         var members: JSONObject = [

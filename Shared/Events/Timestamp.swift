@@ -44,22 +44,41 @@ extension Timestamp: CustomStringConvertible {
         let (year, month, day) = Timestamp.civil(fromDays: days)
         // Wraps for the first second of the range, where the product is out of it but the difference is not.
         let fraction = nanoseconds &- total &* 1_000_000_000
-        func padded(_ value: Int64, _ width: Int) -> String {
-            let digits = String(value)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
-        }
-        var text = "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T"
-        text += "\(padded(secondOfDay / 3600, 2)):\(padded(secondOfDay / 60 % 60, 2)):\(padded(secondOfDay % 60, 2))"
-        if fraction != 0 {
-            if fraction % 1_000_000 == 0 {
-                text += "." + padded(fraction / 1_000_000, 3)
+        let (fractionWidth, shownFraction): (Int, Int64) =
+            if fraction == 0 {
+                (0, 0)
+            } else if fraction % 1_000_000 == 0 {
+                (3, fraction / 1_000_000)
             } else if fraction % 1_000 == 0 {
-                text += "." + padded(fraction / 1_000, 6)
+                (6, fraction / 1_000)
             } else {
-                text += "." + padded(fraction, 9)
+                (9, fraction)
             }
+        // Every message about a task holds some of these, so they are written without texts in between.
+        return String(unsafeUninitializedCapacity: 40) { buffer in
+            var end = 0
+            func put(_ value: Int64, _ width: Int, behind mark: UInt8? = nil) {
+                if let mark {
+                    buffer[end] = mark
+                    end += 1
+                }
+                var rest = value
+                for index in (end..<end + width).reversed() {
+                    buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                    rest /= 10
+                }
+                end += width
+            }
+            put(year, 4)
+            put(month, 2, behind: UInt8(ascii: "-"))
+            put(day, 2, behind: UInt8(ascii: "-"))
+            put(secondOfDay / 3600, 2, behind: UInt8(ascii: "T"))
+            put(secondOfDay / 60 % 60, 2, behind: UInt8(ascii: ":"))
+            put(secondOfDay % 60, 2, behind: UInt8(ascii: ":"))
+            if fractionWidth > 0 { put(shownFraction, fractionWidth, behind: UInt8(ascii: ".")) }
+            buffer[end] = UInt8(ascii: "Z")
+            return end + 1
         }
-        return text + "Z"
     }
 
     /// Reads RFC 3339 (`2026-01-01T00:00:00.5+02:00`); nil for anything else.

@@ -34,10 +34,11 @@ struct Worker: Service {
             group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }
             group.addTask { try await QueueMeter(parts: parts).run() }
             let places = makePlaces()
+            group.addTask { try await QueueSweep(parts: parts, queues: configuration.queues.keys.sorted()).run() }
             for (queue, gate) in parts.rules.gates {
                 let worker = QueueWorker(
                     queue: queue, places: places, gate: gate, drainTime: drainTime, parts: parts)
-                group.addTask { try await worker.run() }
+                group.addTask(executorPreference: context.bus.taskExecutor) { try await worker.run() }
             }
         }
     }

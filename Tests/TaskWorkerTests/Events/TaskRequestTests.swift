@@ -115,6 +115,9 @@ import Testing
             id: id, name: "x", state: .processing, progress: 40, attempt: 1, sequence: 7, message: "half", user: "42",
             queue: "default", maximumAttempts: 3, submittedAt: Timestamp(seconds: 1), updatedAt: Timestamp(seconds: 2))
         #expect(TaskStatus(json: status.json) == status)
+        var bare = TaskStatus(id: id, name: "x", state: .completed, progress: 12.5)
+        bare.result = ["rows": [1, "two"]]
+        for status in [status, bare] { #expect(status.serialized() == status.json.serialized()) }
         #expect(status.json["progress"]?.description == "40")
         #expect(status.json["result"] == .some(.null))
         var later = status

@@ -62,6 +62,7 @@ struct TaskSubmission: Sendable {
             subject: parts.subjects.task(queue: request.queue, name: request.name),
             payload: request.json.serialized())
         message.headers[HeaderName.messageID] = id.description
+        message.headers[TaskStore.recordedHeader] = "1"
         for name in [HeaderName.traceParent, HeaderName.traceState] { message.headers[name] = headers[name] }
         do throws(BusError) {
             return try await parts.bus.append(message)

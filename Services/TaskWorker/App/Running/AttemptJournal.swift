@@ -14,16 +14,39 @@ struct AttemptJournal: Sendable {
     let attempt: RunningAttempt
     private(set) var slot: TaskSlot
     private(set) var record: TaskRecord
-    /// Written, but not published yet.
-    private var unannounced: TaskStatus?
+    /// Written, but not published yet, in order.
+    private var unannounced: [TaskStatus] = []
+    /// The first of them, while they are being published: whether they are.
+    private var beginning: Task<Bool, Never>?
     /// Reported, but not written yet.
     private var unwritten: ProgressThinner.Report?
 
-    init(parts: WorkerParts, attempt: RunningAttempt, slot: TaskSlot, record: TaskRecord) {
+    /// Begins to tell what is to be told first; the work need not wait for it.
+    init(
+        parts: WorkerParts, attempt: RunningAttempt, slot: TaskSlot, record: TaskRecord, unannounced: [TaskStatus]
+    ) {
         self.parts = parts
         self.attempt = attempt
         self.slot = slot
         self.record = record
+        self.unannounced = unannounced
+        // Owned here: waited for before anything else is told.
+        beginning = Task(executorPreference: parts.bus.taskExecutor) {
+            do {
+                try await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
+                    try await parts.announcer.announce(unannounced)
+                }
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
+    /// Returns when it is known whether the beginning has been told.
+    private mutating func settleBeginning() async {
+        guard let beginning = beginning.take() else { return }
+        if await beginning.value { unannounced = [] }
     }
 
     // MARK: Progress
@@ -32,10 +55,8 @@ struct AttemptJournal: Sendable {
     /// tried again later.
     mutating func publishProgress() async {
         do throws(BusError) {
-            if let status = unannounced {
-                try await announce(status)
-                unannounced = nil
-            }
+            await settleBeginning()
+            if !unannounced.isEmpty { try await announce() }
             while attempt.stopReason == nil, let report = attempt.nextReport() ?? unwritten {
                 unwritten = report
                 try await write(report)
@@ -55,16 +76,17 @@ struct AttemptJournal: Sendable {
         slot = try await parts.store.write(next, replacing: slot)
         record = next
         unwritten = nil
-        unannounced = next.status
-        try await announce(next.status)
-        unannounced = nil
+        await settleBeginning()
+        unannounced.append(next.status)
+        try await announce()
+        Counter(label: "apus_task_reports_total").increment()
     }
 
-    /// Publishes a version that others may have followed by now only while the lease says that they have not.
-    private func announce(_ status: TaskStatus) async throws(BusError) {
+    /// Publishes versions that others may have followed by now only while the lease says that they have not.
+    private mutating func announce() async throws(BusError) {
         guard attempt.holdsLease else { return }
-        try await parts.announcer.announce(status)
-        Counter(label: "apus_task_reports_total").increment()
+        try await parts.announcer.announce(unannounced)
+        unannounced = []
     }
 
     private mutating func look() async {
@@ -97,7 +119,10 @@ struct AttemptJournal: Sendable {
         _ outcome: AttemptOutcome?, delivery: Delivery, retrying policy: RetryPolicy, logger: Logger
     ) async -> TaskRecord? {
         do {
-            guard var outcome else { return try await concede(delivery, logger) }
+            guard var outcome else {
+                await settleBeginning()
+                return try await concede(delivery, logger)
+            }
             if let last = attempt.lastReport() ?? unwritten, outcome.isByTheWork {
                 // What it reported last is seen before its end is; if the bus does not take it now, the end holds it.
                 try? await write(last)
@@ -116,7 +141,10 @@ struct AttemptJournal: Sendable {
                         "the result is larger than a message on the bus may be; store it elsewhere")
                     continue
                 } catch let error as BusError where error.code == .conflict {
-                    guard try await resume() else { return try await concede(delivery, logger) }
+                    guard try await resume() else {
+                        await settleBeginning()
+                        return try await concede(delivery, logger)
+                    }
                     continue
                 }
                 record = end.record
@@ -124,6 +152,7 @@ struct AttemptJournal: Sendable {
                 return end.record
             }
         } catch {
+            await settleBeginning()
             // Not answered, so the queue gives it to somebody else, who sees in the record how far this one came.
             logger.warning("the end of an attempt was not recorded", metadata: ["error": "\(error)"])
             return nil
@@ -161,8 +190,9 @@ struct AttemptJournal: Sendable {
         return found
     }
 
-    private func dispose(_ end: AttemptEnd, _ delivery: Delivery, _ logger: Logger) async throws {
-        let (announcer, status, attempt) = (parts.announcer, end.record.status, attempt)
+    private mutating func dispose(_ end: AttemptEnd, _ delivery: Delivery, _ logger: Logger) async throws {
+        await settleBeginning()
+        let (announcer, statuses, attempt) = (parts.announcer, unannounced + [end.record.status], attempt)
         switch end.disposal {
         case .acknowledge: break
         case .bury(let reason):
@@ -170,12 +200,12 @@ struct AttemptJournal: Sendable {
         case .redeliver(let delay):
             // Another worker may be at it as soon as the lease is over.
             try? await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
-                if attempt.holdsLease { try await announcer.announce(status) }
+                if attempt.holdsLease { try await announcer.announce(statuses) }
             }
             return try await parts.clock.persist { () throws(BusError) in try await delivery.retry(after: delay) }
         }
         // Final: nobody follows it with another version, so it may come late but must come.
-        try await parts.clock.persist { () throws(BusError) in try await announcer.announce(status) }
+        try await parts.clock.persist { () throws(BusError) in try await announcer.announce(statuses) }
         try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }
     }
 }

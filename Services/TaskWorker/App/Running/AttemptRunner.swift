@@ -2,7 +2,6 @@ internal import EventBus
 internal import Events
 internal import JSON
 internal import Logging
-internal import Metrics
 internal import TaskWorkerCore
 internal import Tasks
 
@@ -22,9 +21,11 @@ struct AttemptRunner: Sendable {
     let logger: Logger
 
     /// - Parameters:
-    ///   - slot: holds the record of the attempt, which has just begun and been announced.
+    ///   - slot: holds the record of the attempt, which has just begun.
+    ///   - unannounced: what is to be told of it first.
     ///   - leaseUntil: until when the delivery is ours without renewal.
-    func run(_ slot: TaskSlot, leaseUntil: Timestamp) async {
+    ///   - place: given back as soon as the work has ended.
+    func run(_ slot: TaskSlot, unannounced: [TaskStatus], in place: Place, leaseUntil: Timestamp) async {
         guard let record = slot.record else { return }
         let attempt = RunningAttempt(
             id: record.id, number: record.attempt, queue: record.queue, leaseUntil: leaseUntil, clock: parts.clock)
@@ -34,7 +35,11 @@ struct AttemptRunner: Sendable {
         let definition = parts.tasks[record.name]
         countBeginning(record, isKnown: definition != nil)
         // Owned here: stopped by the attempt, and always waited for below.
-        let work = Task { attempt.end(await outcome(definition, attempt)) }
+        let work = Task {
+            let outcome = await outcome(definition, attempt)
+            place.workEnded()
+            attempt.end(outcome)
+        }
         attempt.onStop { work.cancel() }
         let endLimits = limits(definition, attempt)
         await withTaskCancellationHandler {
@@ -42,7 +47,8 @@ struct AttemptRunner: Sendable {
                 let keeper = LeaseKeeper(
                     attempt: attempt, delivery: delivery, key: (record.user, record.id), parts: parts)
                 group.addTask { await keeper.run() }
-                var journal = AttemptJournal(parts: parts, attempt: attempt, slot: slot, record: record)
+                var journal = AttemptJournal(
+                    parts: parts, attempt: attempt, slot: slot, record: record, unannounced: unannounced)
                 let outcome = await follow(attempt, &journal)
                 let final = await journal.finish(
                     outcome, delivery: delivery, retrying: retryPolicy(definition), logger: logger)
@@ -54,7 +60,6 @@ struct AttemptRunner: Sendable {
         }
         for end in endLimits { end() }
         attempt.close()
-        // The place in the queue is free when the work has really ended.
         await work.value
     }
 
@@ -139,23 +144,26 @@ struct AttemptRunner: Sendable {
 
     private func countBeginning(_ record: TaskRecord, isKnown: Bool) {
         let name = isKnown ? record.name : "unknown"
-        Counter(label: "apus_task_attempts_total", dimensions: [("task", name)]).increment()
+        parts.meters.count("apus_task_attempts_total", [("task", name)])
         guard record.attempt == 1 else { return }
         let due = request.due(submittedAt: record.submittedAt) ?? record.submittedAt
-        Timer(label: "apus_task_wait_seconds", dimensions: [("queue", record.queue)])
-            .recordNanoseconds(max(0, record.updatedAt.nanoseconds - due.nanoseconds))
+        parts.meters.time(
+            "apus_task_wait_seconds", [("queue", record.queue)],
+            nanoseconds: max(0, record.updatedAt.nanoseconds - due.nanoseconds))
     }
 
     private func count(_ final: TaskRecord?, since start: Timestamp, isKnown: Bool) {
         guard let final else { return }
         // A name that nobody knows comes from outside and must not make a series of its own.
         let name = isKnown ? final.name : "unknown"
-        Counter(label: "apus_tasks_total", dimensions: [("task", name), ("status", final.state.rawValue)]).increment()
-        Timer(label: "apus_task_attempt_seconds", dimensions: [("task", name)])
-            .recordNanoseconds(parts.clock.now.nanoseconds - start.nanoseconds)
+        parts.meters.count("apus_tasks_total", [("task", name), ("status", final.state.rawValue)])
+        parts.meters.time(
+            "apus_task_attempt_seconds", [("task", name)],
+            nanoseconds: parts.clock.now.nanoseconds - start.nanoseconds)
         if final.state.isFinal {
-            Timer(label: "apus_task_seconds", dimensions: [("task", name)])
-                .recordNanoseconds(max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
+            parts.meters.time(
+                "apus_task_seconds", [("task", name)],
+                nanoseconds: max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
         }
     }
 }

@@ -9,8 +9,8 @@ struct DeliveryHandler: Sendable {
     let parts: WorkerParts
 
     /// Never throws: a message that could not be dealt with is left unanswered and comes again.
-    func handle(_ delivery: Delivery, in place: Place) async {
-        let leaseUntil = parts.clock.now.advanced(by: parts.lease)
+    /// - Parameter leaseUntil: until when the delivery is ours without renewal.
+    func handle(_ delivery: Delivery, in place: Place, leaseUntil: Timestamp) async {
         do {
             let task: TaskMessage
             do throws(TaskMessage.Malformed) {
@@ -52,10 +52,17 @@ struct DeliveryHandler: Sendable {
         var other = Admission.OtherMessage.unknown
         var permit = RunningLimits.Permit()
         defer { parts.limits.giveBack(permit, request.name) }
+        var isAssumedNew = isNew(delivered, delivery)
         while true {
-            let slot = try await answer { () throws(BusError) in
-                try await store.slot(user: request.user, id: delivered.id)
+            let slot: TaskSlot
+            if isAssumedNew {
+                slot = store.emptySlot(user: request.user, id: delivered.id)
+            } else {
+                slot = try await answer { () throws(BusError) in
+                    try await store.slot(user: request.user, id: delivered.id)
+                }
             }
+            isAssumedNew = false
             do {
                 switch Admission.decide(delivered, record: slot.record, other: other, now: parts.clock.now) {
                 case .begin(let record, let previous):
@@ -75,10 +82,10 @@ struct DeliveryHandler: Sendable {
                             for: moment,
                             previous ?? delivered.queued, slot, isNew: previous == nil, delivery)
                     }
-                    return try await begin(record, replacing: previous, slot, delivery, request, leaseUntil)
+                    return try await begin(record, replacing: previous, slot, delivery, request, place, leaseUntil)
                 case .postpone(let queued, let delay):
                     if let queued {
-                        try await answer { () throws(BusError) in try await announcer.announce(queued.status) }
+                        try await answer { () throws(BusError) in try await announcer.announceQueued(queued.status) }
                         _ = try await answer { () throws(BusError) in try await store.write(queued, replacing: slot) }
                     }
                     return try await answer { () throws(BusError) in try await delivery.retry(after: delay) }
@@ -92,7 +99,7 @@ struct DeliveryHandler: Sendable {
                         }
                     } else {
                         let queued = record.queuedStatus
-                        try await answer { () throws(BusError) in try await announcer.announce(queued) }
+                        try await answer { () throws(BusError) in try await announcer.announceQueued(queued) }
                     }
                     _ = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
                     try await conclude(record, delivery)
@@ -115,12 +122,22 @@ struct DeliveryHandler: Sendable {
         }
     }
 
+    /// Whether a task may be taken to have no record, and to begin now: at its first delivery it has none unless its
+    /// submission has made one. If there is one nevertheless, the first write says so, and nothing has been told before that.
+    private func isNew(_ delivered: Admission.Delivered, _ delivery: Delivery) -> Bool {
+        guard delivery.attempt == 1, delivery.message.headers[TaskStore.recordedHeader] == nil,
+            !parts.limits.hold(delivered.request.name),
+            case .begin(_, nil) = Admission.decide(delivered, record: nil, now: parts.clock.now)
+        else { return false }
+        return true
+    }
+
     /// Notes when the task may begin, so that whoever gets it then begins it.
     private func wait(
         for moment: Timestamp, _ record: TaskRecord, _ slot: TaskSlot, isNew: Bool, _ delivery: Delivery
     ) async throws {
         let (store, announcer, clock) = (parts.store, parts.announcer, parts.clock)
-        if isNew { try await answer { () throws(BusError) in try await announcer.announce(record.status) } }
+        if isNew { try await answer { () throws(BusError) in try await announcer.announceQueued(record.status) } }
         var waiting = record
         waiting.wait(for: moment)
         let written = waiting
@@ -132,29 +149,31 @@ struct DeliveryHandler: Sendable {
 
     private func begin(
         _ record: TaskRecord, replacing previous: TaskRecord?, _ slot: TaskSlot, _ delivery: Delivery,
-        _ request: TaskRequest, _ leaseUntil: Timestamp
+        _ request: TaskRequest, _ place: Place, _ leaseUntil: Timestamp
     ) async throws {
         let (store, announcer) = (parts.store, parts.announcer)
+        // Told as soon as the record says that the attempt is ours. Whoever takes it over looks whether it was.
+        var unannounced = [record.status]
         if let previous {
             // A queued one was announced before it was written; of any other the announcement may have been lost.
             if previous.state != .queued {
                 try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
             }
         } else {
-            let queued = record.queuedStatus
-            try await answer { () throws(BusError) in try await announcer.announce(queued) }
+            // Its submission may have told that it is queued, and been lost before it was recorded.
+            var isTold = false
+            if !slot.isAssumed {
+                isTold = try await answer { () throws(BusError) in try await announcer.isTold(record.id) }
+            }
+            if !isTold { unannounced.insert(record.queuedStatus, at: 0) }
         }
         let started = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
-        let clock = parts.clock
-        try await clock.persist(while: { clock.now < leaseUntil }) { () throws(BusError) in
-            try await announcer.announce(record.status)
-        }
         var logger = parts.logger
         logger[metadataKey: "task.id"] = "\(record.id)"
         logger[metadataKey: "task.name"] = "\(record.name)"
         logger[metadataKey: "task.attempt"] = "\(record.attempt)"
         await AttemptRunner(parts: parts, delivery: delivery, request: request, logger: logger)
-            .run(started, leaseUntil: leaseUntil)
+            .run(started, unannounced: unannounced, in: place, leaseUntil: leaseUntil)
     }
 
     /// The task is over: makes sure that everybody knows, and takes it from the queue.

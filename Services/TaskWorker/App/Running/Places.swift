@@ -1,3 +1,5 @@
+internal import EventBus
+internal import Events
 internal import Synchronization
 internal import TaskWorkerCore
 
@@ -35,12 +37,24 @@ final class Places: Sendable {
 
     /// Waits until at least one task of the queue may begin; 0 if the calling task was cancelled. For one caller per
     /// queue.
-    func free(_ queue: String) async -> Int {
+    func free(_ queue: String) async -> Int { await free(queue, until: { false }) }
+
+    /// As ``free(_:)``, for at most `patience`: then 0.
+    func free(_ queue: String, within patience: Duration, _ clock: any BusClock) async -> Int {
+        let count = table.withLock { $0.free(queue) }
+        if count > 0 { return count }
+        let end = clock.now.advanced(by: patience)
+        let takeBack = clock.schedule(after: patience) { [sink = wakes[queue]?.sink] in sink?.yield() }
+        defer { takeBack() }
+        return await free(queue, until: { clock.now >= end })
+    }
+
+    private func free(_ queue: String, until isOver: () -> Bool) async -> Int {
         guard let stream = wakes[queue]?.stream else { return 0 }
         var iterator = stream.makeAsyncIterator()
         while true {
             let count = table.withLock { $0.free(queue) }
-            if count > 0 { return count }
+            if count > 0 || isOver() { return count }
             if await iterator.next() == nil { return 0 }
         }
     }

@@ -12,6 +12,13 @@ struct QueueWorker: Service {
     /// How many tasks of a queue may be out, over all workers: those that run, and those that wait for their time.
     private static let maximumUnacknowledged = 100_000
 
+    /// How many tasks may be recorded at the same time beside those that run.
+    private static let maximumFinishing = 64
+    /// How many tasks are fetched ahead for places that will be free in a moment.
+    private static let ahead = 16
+    /// How long one of them waits for a place before it is given back, with those behind it.
+    private var patience: Duration { min(.milliseconds(250), parts.lease / 8) }
+
     let queue: String
     let places: Places
     let gate: QueueGate
@@ -40,11 +47,13 @@ struct QueueWorker: Service {
     private func serve() async {
         let gauge = Gauge(label: "apus_tasks_running", dimensions: [("queue", queue)])
         let handler = DeliveryHandler(parts: parts)
+        let finishing = Finishing(limit: QueueWorker.maximumFinishing)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 let free = await cancelWhenGracefulShutdown { await places.free(queue) }
                 guard free > 0 else { continue }
+                await cancelWhenGracefulShutdown { await finishing.untilRoom() }
                 if !gate.isOpen {
                     // Others need not wait for a queue that is paused.
                     places.note(queue, mayHaveMore: false)
@@ -56,21 +65,26 @@ struct QueueWorker: Service {
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
                     let isAwaited = places.isAwaited(queue)
+                    let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
                     let deliveries = try await fetch(
-                        free, from: present, wait: isAwaited ? .zero : QueueWorker.fetchWait)
+                        free + ahead, from: present, wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
                     }
+                    let leaseUntil = parts.clock.now.advanced(by: parts.lease)
+                    var isCrowded = false
                     for delivery in deliveries {
-                        guard gate.isOpen, places.take(queue) else {
+                        if ahead > 0, !isCrowded { isCrowded = await !hasPlace() }
+                        guard !isCrowded, gate.isOpen, places.take(queue) else {
                             // While it was on its way, the queue was paused or the place went to another.
                             group.addTask { try? await delivery.retry() }
                             continue
                         }
                         gauge.record(places.taken(queue))
+                        let place = Place(queue, places: places, finishing: finishing, clock: parts.clock)
                         group.addTask {
-                            await handler.handle(delivery, in: Place(queue: queue, places: places))
-                            places.giveBack(queue)
+                            await handler.handle(delivery, in: place, leaseUntil: leaseUntil)
+                            place.leave()
                             gauge.record(places.taken(queue))
                         }
                     }
@@ -86,6 +100,12 @@ struct QueueWorker: Service {
                 }
             }
         }
+    }
+
+    /// Whether there is a place for the next of the tasks that were fetched together.
+    private func hasPlace() async -> Bool {
+        guard !Task.isShuttingDownGracefully else { return false }
+        return await cancelWhenGracefulShutdown { await places.free(queue, within: patience, parts.clock) > 0 }
     }
 
     private func makeConsumer() async throws(BusError) -> any BusConsumer {

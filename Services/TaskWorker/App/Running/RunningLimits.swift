@@ -24,6 +24,9 @@ struct RunningLimits: Sendable {
         rates = RateReservations(queues: queues, clock: clock)
     }
 
+    /// Whether tasks of this name are limited at all.
+    func hold(_ name: String) -> Bool { limits[name] != nil }
+
     /// What a task has got of what it needs.
     struct Permit: Sendable {
         var hasPlace = false

@@ -22,4 +22,5 @@ struct WorkerParts: Sendable {
     /// 0 to 1.
     let random: @Sendable () -> Double
     let logger: Logger
+    let meters = TaskMeters()
 }

@@ -1,6 +1,7 @@
 internal import EventBus
 internal import Events
 internal import JSON
+internal import TaskWorkerCore
 
 /// Publishes each change of a task to its channel and its user's, once and in order.
 ///
@@ -18,9 +19,18 @@ struct TaskAnnouncer: Sendable {
         publisher = ChannelPublisher(bus: bus, subjects: subjects)
     }
 
-    /// Tells the user first, so that the version on the task's channel shows that both were told.
-    func announce(_ status: TaskStatus) async throws(BusError) {
-        let payload = status.json.serialized()
+    func announce(_ status: TaskStatus) async throws(BusError) { try await announce([status]) }
+
+    /// Tells several versions of one task, in their order and at once. Of each the user is told first, so that the version on
+    /// the task's channel shows that both were told.
+    func announce(_ statuses: [TaskStatus]) async throws(BusError) {
+        var publications: [ChannelPublisher.Publication] = []
+        for status in statuses { TaskAnnouncer.add(status, to: &publications) }
+        try await publisher.publish(inOrder: publications)
+    }
+
+    private static func add(_ status: TaskStatus, to publications: inout [ChannelPublisher.Publication]) {
+        let payload = status.serialized()
         // One event, though it goes to two channels: whoever follows both knows it by its id.
         var headers = BusHeaders()
         headers.describe(
@@ -28,28 +38,48 @@ struct TaskAnnouncer: Sendable {
                 id: TaskAnnouncer.eventID(status), source: "apus/worker", type: TaskStatus.event,
                 time: status.updatedAt))
         if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user) {
-            try await publisher.publish(
-                payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, "user"),
-                headers: headers)
+            publications.append(
+                ChannelPublisher.Publication(
+                    payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, "user"),
+                    headers: headers))
         }
-        try await publisher.publish(
-            payload, on: status.id.channel, event: TaskStatus.event,
-            messageID: TaskAnnouncer.messageID(status, "task"), headers: headers)
+        publications.append(
+            ChannelPublisher.Publication(
+                payload, on: status.id.channel, event: TaskStatus.event,
+                messageID: TaskAnnouncer.messageID(status, "task"), headers: headers))
     }
 
-    /// Tells a version that somebody else should have told, unless it is the newest on the task's channel.
+    /// Tells a version that somebody else should have told, unless it is the newest on the task's channel; and that the task
+    /// was queued, if nothing at all is there.
     func announceIfMissing(_ status: TaskStatus) async throws(BusError) {
-        if try await !isAnnounced(status) { try await announce(status) }
+        switch try await newest(status.id) {
+        case TaskAnnouncer.messageID(status, "task")?: return
+        case nil where status.attempt > 0 || status.sequence > 0: try await announce([status.whenQueued, status])
+        default: try await announce(status)
+        }
+    }
+
+    /// Whether anything has been told of the task. What the streams forget when their server is killed, ids of messages that
+    /// are no longer kept among them, this does not depend on.
+    func isTold(_ id: TaskID) async throws(BusError) -> Bool { try await newest(id) != nil }
+
+    /// Tells that the task is queued, unless something has been told of it.
+    func announceQueued(_ status: TaskStatus) async throws(BusError) {
+        if try await !isTold(status.id) { try await announce(status) }
     }
 
     func isAnnounced(_ status: TaskStatus) async throws(BusError) -> Bool {
+        try await newest(status.id) == TaskAnnouncer.messageID(status, "task")
+    }
+
+    /// The id of the newest message on the task's channel.
+    private func newest(_ id: TaskID) async throws(BusError) -> String? {
         do throws(BusError) {
             let last = try await bus.lastMessage(
-                in: subjects.historyStream(namespace: status.id.channel.namespace),
-                subject: subjects.channel(status.id.channel))
-            return last?.message.headers[HeaderName.messageID] == TaskAnnouncer.messageID(status, "task")
+                in: subjects.historyStream(namespace: id.channel.namespace), subject: subjects.channel(id.channel))
+            return last?.message.headers[HeaderName.messageID]
         } catch  where error.code == .notFound {
-            return false
+            return nil
         }
     }
 

@@ -10,6 +10,8 @@ struct TaskSlot: Sendable {
     let record: TaskRecord?
     /// What must still be there for the next write to succeed; nil: nothing.
     let revision: UInt64?
+    /// Nobody has looked: that there is nothing is what the first write finds out.
+    var isAssumed = false
 }
 
 /// The tasks' records, in a key-value bucket: `task.<user>.<id>`, so that one user's can be listed without looking at
@@ -17,6 +19,9 @@ struct TaskSlot: Sendable {
 struct TaskStore: Sendable {
     /// How long a task is remembered after its last change.
     static let retention = Duration.seconds(7 * 86_400)
+
+    /// The header of a task's message that says that whoever has stored it makes the record too.
+    static let recordedHeader = "Apus-Recorded"
 
     let bucket: any KeyValueBucket
 
@@ -28,6 +33,11 @@ struct TaskStore: Sendable {
 
     func slot(user: String?, id: TaskID) async throws(BusError) -> TaskSlot {
         try await slot(key: TaskStore.key(user: user, id: id))
+    }
+
+    /// What the bucket holds of a task that nobody has recorded.
+    func emptySlot(user: String?, id: TaskID) -> TaskSlot {
+        TaskSlot(key: TaskStore.key(user: user, id: id), record: nil, revision: nil, isAssumed: true)
     }
 
     private func slot(key: String) async throws(BusError) -> TaskSlot {

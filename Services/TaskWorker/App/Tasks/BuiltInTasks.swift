@@ -1,3 +1,5 @@
+internal import EventBus
+internal import Events
 internal import JSON
 internal import TaskWorkerCore
 package import Tasks
@@ -8,10 +10,24 @@ package enum BuiltInTasks {
 
     package static func all(_ configuration: WorkerConfiguration) -> [TaskDefinition] {
         [
-            // Does nothing: for measuring what a task costs.
-            TaskDefinition(name: "apus.noop") { _, _ in nil },
+            measured,
             SummarizeDataset(root: configuration.datasetRoot).definition,
         ] + configuration.tasks.map { ExecTask($0).definition }
+    }
+
+    /// Does nothing, for measuring what a task costs; with `{"reports": n}` it reports progress so often, and says
+    /// between which moments, in seconds since 1970.
+    private static var measured: TaskDefinition {
+        TaskDefinition(name: "apus.noop") { arguments, context in
+            guard let reports = arguments["reports"]?.integerValue, reports > 0 else { return nil }
+            let clock = SystemBusClock()
+            func seconds() -> JSONValue { .double(Double(clock.now.nanoseconds) / 1e9) }
+            let begun = seconds()
+            for number in 1...min(reports, 100_000_000) {
+                try await context.progress(Double(number) / Double(reports) * 100)
+            }
+            return ["begun": begun, "ended": seconds()]
+        }
     }
 }
 
