@@ -269,6 +269,23 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "workers are killed, stopped and drained under load and NATS restarted, and each task ends once",
+            .timeLimit(.minutes(8)))
+        func taskFaults() async throws {
+            var configuration = SystemConfiguration()
+            configuration.worker = """
+                  tasks:
+                    steps: { command: ["sh", "steps.sh"], timeout: 60s }
+                    long: { command: ["sh", "steps.sh", "0.8"], timeout: 60s }
+                    flaky: { command: ["sh", "flaky.sh"] }
+                    doomed: { command: ["sh", "doomed.sh"] }
+                """
+            try await ApusSystem.run([.gateway, .worker], configuration: configuration) {
+                try await $0.runScenario("task_faults")
+            }
+        }
+
         @Test("hostile clients cost bounded memory, and nobody else notices", .timeLimit(.minutes(6)))
         func hostile() async throws {
             let configuration = SystemConfiguration(

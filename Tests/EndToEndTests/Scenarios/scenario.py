@@ -223,6 +223,9 @@ class Events(centrifuge.ClientEventHandler):
     async def on_disconnected(self, context):
         self.person.disconnects.append((context.code, context.reason))
 
+    async def on_subscribed(self, context):
+        self.person.server_side.setdefault(context.channel, []).append(context)
+
     async def on_publication(self, context):
         self.person.inbox(context.channel).put(context.pub.data)
         self.person.offsets.setdefault(context.channel, []).append(context.pub.offset)
@@ -266,6 +269,8 @@ class Person:
         self.connections = 0
         self.disconnects, self.errors, self.joins, self.leaves = [], [], [], []
         self.subscribed, self.unsubscribed = {}, {}
+        #: What was said of subscriptions that the server made.
+        self.server_side = {}
         self.client = centrifuge.Client(
             f"ws://{gateway or GATEWAY}/connection/websocket", events=Events(self),
             token=token(user, *roles) if bearer is None else bearer,
