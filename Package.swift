@@ -150,7 +150,9 @@ let package = Package(
                 "CMalloc", "GatewayEdge", "GatewaySession", "GatewayWire", "JSON", "Events", "EventBus", "EventBusNATS",
                 "Identity", "ServiceKit", "Reactor", "TLS", lifecycle, logging, metrics,
             ]),
-        library("GatewayProbes", path: "Services/Gateway/Probes", ["GatewaySession", "GatewayWire"]),
+        library(
+            "GatewayProbes", path: "Services/Gateway/Probes",
+            ["GatewaySession", "GatewayWire", "EventBus", "Events", "Identity", "NATSClient", logging]),
         program("apus-gateway", path: "Services/Gateway/Program", ["GatewayApp"]),
 
         library(

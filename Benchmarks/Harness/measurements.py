@@ -252,11 +252,13 @@ def recovery(context):
     context.record("apus", "Apus", summary(samples))
 
 
-def gateways(context):
-    """Several gateways on one NATS server, the same number of subscribers in all: more sockets alone cost more for each,
-    since less of them stays in the processor's caches."""
-    subscribers = 8_000
-    variants = [
+GATEWAY_SUBSCRIBERS = 8_000
+
+
+def gateway_counts(context):
+    """Several gateways on one NATS server, for the same number of subscribers in all: more sockets alone cost more for
+    each, since less of them stays in the processor's caches."""
+    return [
         (
             f"apus, {count}",
             f"Apus, {count} gateway{'s' * (count > 1)}",
@@ -265,17 +267,36 @@ def gateways(context):
         )
         for count in (1, 2, 4, 8)
     ]
-    with routes(context, variants) as opened:
+
+
+def gateways(context):
+    """As fast as they can: a closed loop, so that each of several gateways on one core gets its messages in smaller pieces
+    than one gateway does, and writes more often."""
+    with routes(context, gateway_counts(context)) as opened:
 
         def prepare(route):
-            route.load.open(subscribers)
+            route.load.open(GATEWAY_SUBSCRIBERS)
             time.sleep(0.3)
             trial = route.load.publish(128, 64)
-            route.messages = max(int(trial["deliveries"] / trial["seconds"] * context.seconds / subscribers), 128)
+            rate = trial["deliveries"] / trial["seconds"] / GATEWAY_SUBSCRIBERS
+            route.messages = max(int(rate * context.seconds), 128)
 
         for route in interleave(
             context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
         ):
+            context.record(route.key, route.label, route.figures())
+
+
+def gateways_paced(context):
+    """The same work for all: one message after the other, at a rate that leaves time between."""
+    with routes(context, gateway_counts(context)) as opened:
+
+        def prepare(route):
+            route.load.open(GATEWAY_SUBSCRIBERS)
+            time.sleep(0.3)
+            route.load.ask("pace", 5, 1)
+
+        for route in interleave(context, opened, prepare, lambda route: route.fan_out(("pace", 5, 3))):
             context.record(route.key, route.label, route.figures())
 
 
@@ -342,7 +363,8 @@ ALL = [
     ("tls", "fan-out to 1,000, connections and their memory, with TLS and without", tls, False),
     ("idle", f"{IDLE:,} idle connections, a ping every 25 s", idle, False),
     ("churn", f"{IDLE:,} connections come and go ten times", churn, False),
-    ("gateways", "gateways on one NATS server, 8,000 subscribers in all", gateways, False),
+    ("gateways", "gateways on one NATS server, 8,000 subscribers in all, up to 64 in flight", gateways, False),
+    ("gateways-paced", "the same, five messages a second", gateways_paced, False),
     ("unwanted", "messages that nobody at a gateway wants", unwanted, False),
     ("connections-150000", "150,000 connections at 8 gateways", connections_150000, False),
 ]

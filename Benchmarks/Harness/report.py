@@ -36,6 +36,7 @@ REFERENCE = {
     "history": "apus, without",
     "tls": "apus, without",
     "gateways": "apus, 1",
+    "gateways-paced": "apus, 1",
 }
 
 
@@ -164,9 +165,12 @@ TARGETS = [
     ("19,500 idle connections: % of a core", _scaled("idle", "apus", "core", 100), "≤", 2),
     ("history: CPU, of that without", _ratio("history", "apus, with", "cpu", "apus, without"), "≤", 1.1),
     ("recovery of 1,000: seconds until all are current", _value("recovery", "apus", "seconds"), "≤", 1),
-    ("2 gateways: CPU, of one's", _ratio("gateways", "apus, 2", "cpu", "apus, 1"), "≤", 1.1),
-    ("4 gateways: CPU, of one's", _ratio("gateways", "apus, 4", "cpu", "apus, 1"), "≤", 1.1),
-    ("8 gateways: CPU, of one's", _ratio("gateways", "apus, 8", "cpu", "apus, 1"), "≤", 1.1),
+    ("2 gateways: CPU, of one's, message by message", _ratio("gateways-paced", "apus, 2", "cpu", "apus, 1"), "≤", 1.1),
+    ("2 gateways: CPU, of one's, in a closed loop", _ratio("gateways", "apus, 2", "cpu", "apus, 1"), "≤", 1.1),
+    ("4 gateways: CPU, of one's, message by message", _ratio("gateways-paced", "apus, 4", "cpu", "apus, 1"), "≤", 1.1),
+    ("4 gateways: CPU, of one's, in a closed loop", _ratio("gateways", "apus, 4", "cpu", "apus, 1"), "≤", 1.1),
+    ("8 gateways: CPU, of one's, message by message", _ratio("gateways-paced", "apus, 8", "cpu", "apus, 1"), "≤", 1.1),
+    ("8 gateways: CPU, of one's, in a closed loop", _ratio("gateways", "apus, 8", "cpu", "apus, 1"), "≤", 1.1),
     ("150,000 connections: how many got the message", _value("connections-150000", "apus", "reached"), "≥", 150_000),
 ]
 

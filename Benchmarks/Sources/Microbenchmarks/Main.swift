@@ -2,13 +2,13 @@ import Foundation
 
 /// Usage: Microbenchmarks THRESHOLDS [--record]. Exits 1 if something is dearer than its threshold allows.
 @main struct Microbenchmarks {
-    static func main() throws {
+    static func main() async throws {
         guard CommandLine.arguments.count > 1 else {
             print("usage: Microbenchmarks THRESHOLDS [--record]")
             exit(64)
         }
         let file = CommandLine.arguments[1]
-        let measurements = try measureOperations()
+        let measurements = try await measureOperations()
         if CommandLine.arguments.contains("--record") {
             try Thresholds.record(measurements, file: file)
         }

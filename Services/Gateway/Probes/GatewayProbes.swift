@@ -8,8 +8,12 @@ public struct GatewayProbe {
     /// Does it once. What it returns depends on what was done, so that no compiler leaves that out.
     public let run: () -> Int
 
-    public static func all() -> [GatewayProbe] {
-        [connectAndSubscribe(), broadcast(.centrifugeJSON), broadcast(.plainWebSocket), deadline()]
+    /// - Throws: what keeps a piece from being set up; none is known.
+    public static func all() async throws -> [GatewayProbe] {
+        [
+            connectAndSubscribe(), broadcast(.centrifugeJSON), broadcast(.plainWebSocket), deadline(),
+            parseMessage(),
+        ] + (try await deliver())
     }
 
     /// The first frame of a Centrifuge client.

@@ -1,7 +1,7 @@
 /// One thing that a server says, in NATS's client protocol.
 ///
 /// The bytes that it points to belong to whoever has them read: they live until the parser is asked for the next one.
-enum CoreOperation {
+package enum CoreOperation {
     /// What the server is and wants, as JSON: first of all, and again when that changes.
     case information(UnsafeRawBufferPointer)
     case message(CoreMessage)
@@ -24,7 +24,7 @@ package struct CoreMessage {
 }
 
 /// Why what a server sent is none of its protocol. The connection is of no use any more.
-enum CoreProtocolError: Error, Equatable, CustomStringConvertible {
+package enum CoreProtocolError: Error, Equatable, CustomStringConvertible {
     case unknownOperation
     /// An operation's words are too few, too many or no numbers.
     case malformed
@@ -34,7 +34,7 @@ enum CoreProtocolError: Error, Equatable, CustomStringConvertible {
     /// The payload is not as long as was said.
     case unterminatedPayload
 
-    var description: String {
+    package var description: String {
         switch self {
         case .unknownOperation: "it said something that no NATS server says"
         case .malformed: "an operation is malformed"

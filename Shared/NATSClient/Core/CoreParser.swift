@@ -4,9 +4,11 @@ internal import Glibc
 /// that a piece does not hold whole.
 ///
 /// After an error it is of no use any more.
-struct CoreParser: ~Copyable {
+package struct CoreParser: ~Copyable {
     /// The largest message with its headers that is accepted.
     var maximumPayload = CoreParser.largestPayload
+
+    package init() {}
 
     private var carried = CarriedBytes()
     /// How many bytes the carried operation has in all; 0 until its line is whole.
@@ -22,7 +24,7 @@ struct CoreParser: ~Copyable {
     static let largestPayload = 64 * 1024 * 1024
 
     /// The next operation, and what follows it in `input`; nil if the rest of `input` is not a whole one, and is kept.
-    mutating func next(_ input: inout UnsafeRawBufferPointer) throws(CoreProtocolError) -> CoreOperation? {
+    package mutating func next(_ input: inout UnsafeRawBufferPointer) throws(CoreProtocolError) -> CoreOperation? {
         if isCarriedDone {
             carried.removeAll()
             isCarriedDone = false
