@@ -71,6 +71,7 @@ find_missing() {
         need nodejs has_program node
         need node-ws [ -e /usr/share/nodejs/ws ]
         need nginx-light has_program nginx
+        need redis-server has_program redis-server # Celery's broker
         need libnginx-mod-nchan [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ]
         return 0
         ;;

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds the gateway in release mode and the load generator, and measures. Numbers hold for this machine, now.
+# Builds the gateway and the worker in release mode and the load generator, and measures. Numbers hold for this machine, now.
 #
 # Usage: run-benchmarks.sh [micro | MEASUREMENT…]     without: the micro-benchmarks and a subset that takes some minutes
 #   BENCH=full          everything, and more rounds
 #   BENCH_GATEWAY=PATH  measure this gateway instead of building one
+#   BENCH_WORKER=PATH   measure this task worker instead of building one
 #
 # Names of measurements: run-benchmarks.sh --help. Exits 1 if messages were lost, repeated or out of order, if a
 # measurement failed, or if a micro-benchmark is over its threshold.
@@ -28,6 +29,13 @@ if [ -z "$gateway" ] && $processes; then
     gateway=$(swift build -c release --show-bin-path)/apus-gateway
 fi
 
+worker=${BENCH_WORKER-}
+if [ -z "$worker" ] && $processes; then
+    echo '== the task worker, in release mode'
+    scripts/build.sh release --product apus-worker
+    worker=$(swift build -c release --show-bin-path)/apus-worker
+fi
+
 if $micro; then
     echo '== micro-benchmarks'
     # The project's build folder serves this package too, so that what both depend on is compiled once.
@@ -42,7 +50,7 @@ if $processes; then
     full=()
     if [ "${BENCH-}" = full ]; then full=(--full); fi
     echo
-    python3 -B Benchmarks/Harness --gateway "$gateway" --load "$folder/load" --python "$folder/python" \
+    python3 -B Benchmarks/Harness --gateway "$gateway" --worker "$worker" --load "$folder/load" --python "$folder/python" \
         --results "$folder/results" --plots docs/benchmarks "${full[@]}" "$@" || status=1
 fi
 exit "$status"

@@ -16,15 +16,17 @@ import report
 from load import Load
 from programs import Broken, Missing
 from systems import PEERS_OF_APUS, Apus, FastAPI
+from tasks import ApusWorker, CeleryWorker
 
 
 class Context:
     """What measurements need, and where their results go."""
 
-    def __init__(self, folder, results, systems, full):
+    def __init__(self, folder, results, systems, task_workers, full):
         self.folder = folder
         self.results = results
         self.systems = systems
+        self.task_workers = task_workers
         self.full = full
         self.rounds, self.seconds = (7, 2.0) if full else (3, 1.0)
         self.measurement = None
@@ -58,6 +60,7 @@ def main():
     parser = argparse.ArgumentParser(prog="run-benchmarks.sh", description=__doc__)
     parser.add_argument("measurements", nargs="*", metavar="measurement", help=", ".join(names))
     parser.add_argument("--gateway", required=True, help="the gateway's program, built for release")
+    parser.add_argument("--worker", help="the task worker's program, built for release")
     parser.add_argument("--load", required=True, help="the load generator")
     parser.add_argument("--python", required=True, type=Path, help="the Python environment of the peers")
     parser.add_argument("--results", required=True, type=Path, help="folder for results")
@@ -71,6 +74,7 @@ def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     Load.path, Apus.gateway, FastAPI.environment = options.load, options.gateway, options.python
+    ApusWorker.program = options.worker
     options.results.mkdir(parents=True, exist_ok=True)
     results = options.results / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
 
@@ -81,14 +85,20 @@ def main():
             systems.append(kind)
         except Missing as what:
             missing.append(str(what))
+    workers = []
+    for kind in (ApusWorker, *(() if options.without_peers else (CeleryWorker,))):
+        try:
+            workers.append((kind, f"{kind.label} {kind.version()}"))
+        except Missing as what:
+            missing.append(str(what))
     print(f"machine: {machine()}")
-    print("measured: " + "; ".join(versions.values()))
+    print("measured: " + "; ".join([*versions.values(), *(f"{label} (tasks)" for _, label in workers)]))
     if missing:
         print("left out, not on this machine: " + "; ".join(missing))
 
     broken = False
     with tempfile.TemporaryDirectory(prefix="apus-bench-") as folder:
-        context = Context(Path(folder), results, systems, options.full)
+        context = Context(Path(folder), results, systems, [kind for kind, _ in workers], options.full)
         context.records.append({"machine": machine(), "versions": versions})
         for name, title, function, is_quick in measurements.ALL:
             if name not in options.measurements if options.measurements else not (is_quick or options.full):

@@ -7,6 +7,7 @@ from load import Load
 from programs import Broken
 from rounds import every_system, interleave, routes, summary
 from systems import Apus, NATSServer
+from tasks import task_latency, task_memory, task_reports, tasks
 
 
 def fan_out(context, subscribers, channels, window):
@@ -360,6 +361,10 @@ ALL = [
     ("memory", "memory of idle connections", memory, True),
     ("history", "fan-out to 1,000 with history and without", history, True),
     ("recovery", "1,000 clients come back at once and recover 90 messages each", recovery, True),
+    ("tasks", "tasks that do nothing, from the queue to their ends, one worker with 8 places", tasks, True),
+    ("task-reports", "progress reports of 8 tasks at once", task_reports, True),
+    ("task-latency", "from submitting a task until it has begun", task_latency, True),
+    ("task-memory", "memory of a working worker with many queued tasks", task_memory, True),
     ("tls", "fan-out to 1,000, connections and their memory, with TLS and without", tls, False),
     ("idle", f"{IDLE:,} idle connections, a ping every 25 s", idle, False),
     ("churn", f"{IDLE:,} connections come and go ten times", churn, False),

@@ -37,6 +37,9 @@ REFERENCE = {
     "tls": "apus, without",
     "gateways": "apus, 1",
     "gateways-paced": "apus, 1",
+    "tasks": "celery",
+    "task-reports": "celery",
+    "task-latency": "celery",
 }
 
 
@@ -85,6 +88,14 @@ def _ratio(measurement, system, name, peer):
     def of_records(records):
         mine, theirs = (figure(records, measurement, each, name) for each in (system, peer))
         return mine / theirs if mine is not None and theirs else None
+
+    return of_records
+
+
+def _growth(system):
+    def of_records(records):
+        few, many = (figure(records, "task-memory", each, "highest") for each in ("apus, 1000", system))
+        return many / few if few and many else None
 
     return of_records
 
@@ -171,6 +182,11 @@ TARGETS = [
     ("4 gateways: CPU, of one's, in a closed loop", _ratio("gateways", "apus, 4", "cpu", "apus, 1"), "≤", 1.1),
     ("8 gateways: CPU, of one's, message by message", _ratio("gateways-paced", "apus, 8", "cpu", "apus, 1"), "≤", 1.1),
     ("8 gateways: CPU, of one's, in a closed loop", _ratio("gateways", "apus, 8", "cpu", "apus, 1"), "≤", 1.1),
+    ("no-op tasks per second, of Celery's prefork worker's", _ratio("tasks", "apus", "rate", "celery"), "≥", 20),
+    ("progress reports per second, of Celery's", _ratio("task-reports", "apus", "rate", "celery"), "≥", 20),
+    ("latency of tasks: p50, of Celery's", _ratio("task-latency", "apus", "p50", "celery"), "≤", 1),
+    ("memory with 100,000 queued tasks, of that with 1,000", _growth("apus, 100000"), "≤", 1.1),
+    ("memory with 1,000,000 queued tasks, of that with 1,000", _growth("apus, 1000000"), "≤", 1.1),
     ("150,000 connections: how many got the message", _value("connections-150000", "apus", "reached"), "≥", 150_000),
 ]
 
