@@ -35,7 +35,7 @@ only  | Shared/TLS/.* | COpenSSL | one module wraps OpenSSL
 only  | Shared/Reactor/.* | CEpoll | one module waits for descriptors
 only  | Services/Gateway/(Edge|App)/.*|Shared/(NATSClient|EventBusNATS)/.* | Reactor | only those who own descriptors know the loop
 only  | Services/Gateway/(Edge|App)/.* | TLS | the gateway's listening socket alone speaks TLS of its own
-only  | Shared/EventBusNATS/.*|Shared/TestKit/.* | NATSClient | services program against EventBus
+only  | Shared/EventBusNATS/.*|Shared/TestKit/.*|Services/Gateway/Probes/.* | NATSClient | services program against EventBus (and the micro-benchmarks measure its parser)
 only  | Services/LiveSync/App/.*|Services/CommandLine/.* | GRDB|GRDBSQLite | only live sync reads databases (and `apus dev` makes one)
 only  | Services/Gateway/(Edge|App)/.*|Shared/ServiceKit/.* | NIO.*|Hummingbird.* | only the gateway's edge and the admin routes know sockets
 only  | Services/[^/]+/(App|Edge|Program)/.*|Services/TaskWorker/(Library|Testing)/.*|Services/CommandLine/.*|Shared/ServiceKit/.* | ServiceLifecycle|UnixSignals|ServiceKit | life cycles are the shells' business
