@@ -25,6 +25,36 @@ extension EndToEndTests {
             try await ApusSystem.run { try await $0.runScenario("tasks") }
         }
 
+        @Test(
+            "tasks begin when they are to and not more of them than may, through restarts", .timeLimit(.minutes(3)))
+        func taskQueues() async throws {
+            var configuration = SystemConfiguration()
+            configuration.queues = "{ default: 4, bounded: { concurrency: 2, priority: 5, limit: 5 } }"
+            configuration.worker = """
+                  concurrency: 5
+                  limits: { limited: { concurrency: 3, rate: 10/s } }
+                  tasks:
+                    limited: { command: ["true"] }
+                    nap: { command: ["sleep", "12"] }
+                    tidy:
+                      soft_timeout: 1s
+                      timeout: 20s
+                      command:
+                        - python3
+                        - -uc
+                        - |
+                          import signal, sys
+                          def tidy(*_):
+                              print('{"result": "tidied"}')
+                              sys.exit(0)
+                          signal.signal(signal.SIGTERM, tidy)
+                          signal.pause()
+                """
+            try await ApusSystem.run([.gateway, .worker], configuration: configuration) {
+                try await $0.runScenario("task_queues")
+            }
+        }
+
         @Test("rows that the sqlite3 shell changes reach those who watch the table", .timeLimit(.minutes(2)))
         func rows() async throws {
             try await ApusSystem.run { try await $0.runScenario("rows") }

@@ -11,6 +11,8 @@ public final class PullConsumer: Sendable {
 
     /// How much later than the server a wait is given up here, when the server says nothing.
     private static let grace = Duration.seconds(2)
+    /// How long a server looks for messages that it has said are there.
+    private static let shortWait = Duration.milliseconds(100)
 
     init(jetStream: JetStream, stream: String, name: String) {
         self.jetStream = jetStream
@@ -37,7 +39,13 @@ public final class PullConsumer: Sendable {
 
     /// Up to `maximum` of the messages that are there now; for readers, which are never given a message twice.
     func fetchAvailable(_ maximum: Int) async throws(NATSError) -> [NATSMessage] {
-        try await pull(maximum, ["batch": .integer(Int64(maximum)), "no_wait": true], for: jetStream.timeout)
+        // Where the only message that is left was removed meanwhile, a server says nothing at all unless there is an
+        // end to the request.
+        let request: JSONObject = [
+            "batch": .integer(Int64(maximum)), "no_wait": true,
+            "expires": .integer(PullConsumer.shortWait.wholeNanoseconds),
+        ]
+        return try await pull(maximum, request, for: jetStream.timeout)
     }
 
     private func pull(

@@ -72,6 +72,9 @@ public struct KeyValueStore: Sendable {
         try await jetStream.messages(in: stream, subject: subject(of: key), after: 0, limit: 64).map(entry)
     }
 
+    /// How often nothing may come while keys are to come.
+    private static let patienceForKeys = 3
+
     /// The keys that have a value, in no order. `filter` may hold `*` and a final `>`.
     public func keys(matching filter: String) async throws(NATSError) -> [String] {
         let reader = try await jetStream.reader(
@@ -79,8 +82,14 @@ public struct KeyValueStore: Sendable {
         defer { reader.consumer.remove() }
         var keys: Set<String> = []
         guard reader.pending > 0 else { return [] }
+        var misses = 0
         while true {
             let messages = try await reader.consumer.fetchAvailable(1024)
+            // A key that is written anew while its old entry is to be read has none there; the others still come.
+            if messages.isEmpty {
+                misses += 1
+                if misses < KeyValueStore.patienceForKeys { continue }
+            }
             for entry in messages.compactMap(StreamMessage.init(delivered:)).map(entry) {
                 if entry.operation == .put { keys.insert(entry.key) } else { keys.remove(entry.key) }
             }

@@ -7,6 +7,8 @@ struct SystemConfiguration: Sendable {
     /// Lines under `gateway:`, indented by two spaces.
     var gateway = ""
     var worker = ""
+    /// `worker.queues`.
+    var queues = "{ default: 4 }"
     var notifier = ""
     /// What is watched; the file is made by whoever starts the system.
     var database = "shop.sqlite"
@@ -22,7 +24,7 @@ struct SystemConfiguration: Sendable {
         \(gateway)
         worker:
           lease: 2s
-          queues: { default: 4 }
+          queues: \(queues)
         \(worker)
         notifier:
           rules:

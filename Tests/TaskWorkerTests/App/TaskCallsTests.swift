@@ -145,6 +145,34 @@ import Testing
         }
     }
 
+    @Test("a task that was published on the bus can be cancelled before any worker has looked at it")
+    func cancelPublished() async throws {
+        let bench = WorkerBench()
+        let gate = Gate()
+        let blocking = TaskDefinition(name: "blocking") { _, _ in
+            await gate.pass()
+            return nil
+        }
+        try await bench.withWorker([blocking], concurrency: 1) { _ in
+            let following = try bench.follow()
+            try await following.wait(for: .started, of: bench.submit(TaskRequest(name: "blocking")))
+            try await bench.bus.append(
+                BusMessage(
+                    subject: "apus.task.default.blocking", headers: ["Nats-Msg-Id": "mine"],
+                    payload: Array(#"{"user":"ann"}"#.utf8)))
+            #expect(try await code { try await bench.call("tasks.cancel", ["task_id": "mine"], as: bob) } == 404)
+            #expect(try await code { try await bench.call("tasks.cancel", ["task_id": "nobody"]) } == 404)
+            let status = try await bench.call("tasks.cancel", ["task_id": "mine"], as: ann)
+            #expect(status["status"] == "cancelled")
+            gate.open()
+            try await bench.waitUntilQueueIsEmpty()
+            let id = try #require(TaskID("mine"))
+            #expect(try await bench.status(id).state == .cancelled)
+            #expect(try await bench.stored(id.channel).last?.state == .cancelled)
+            #expect(!following.seen.contains { $0.id == id && $0.state == .started })
+        }
+    }
+
     @Test("a queued task that is cancelled is never run, and one that is done stays done")
     func cancelQueued() async throws {
         let bench = WorkerBench()

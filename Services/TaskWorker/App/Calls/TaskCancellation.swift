@@ -12,14 +12,24 @@ struct TaskCancellation: Sendable {
         let access = try TaskAccess(call.caller)
         let id = try call.taskID()
         while true {
-            guard let slot = try await parts.store.find(id), let record = slot.record, access.includes(record.user)
-            else { throw RPCError(404, "there is no task \(id)") }
+            guard let (slot, record) = try await find(id), access.includes(record.user) else {
+                throw RPCError(404, "there is no task \(id)")
+            }
             if record.state == .cancelled { return record.status.json }
             guard !record.state.isFinal else { throw RPCError(409, "the task is already \(record.state.rawValue)") }
             if let cancelled = try await cancel(record, in: slot, message: "cancelled") {
                 return cancelled.status.json
             }
         }
+    }
+
+    /// The task's record, or what it would be, and where it is to be written.
+    private func find(_ id: TaskID) async throws -> (TaskSlot, TaskRecord)? {
+        if let slot = try await parts.store.find(id), let record = slot.record { return (slot, record) }
+        guard let record = try await QueueSearch(parts: parts).queued(id) else { return nil }
+        let slot = try await parts.store.slot(user: record.user, id: id)
+        // Somebody may have looked at it meanwhile.
+        return (slot, slot.record ?? record)
     }
 
     /// Ends the task as its record says, in place of what `slot` holds, with all that follows from it.
