@@ -36,16 +36,21 @@ public struct DeadLetters: Sendable {
     /// - Parameters:
     ///   - name: what it was: the task's name, the event's type.
     ///   - reason: for people; control characters are replaced, and it is cut at 512 bytes.
+    ///   - id: names this letter, so that writing it again within the stream's duplicate window stores nothing; one is made
+    ///     if there is none.
+    ///   - headers: what else the letter says; each value is cut at 32 KiB.
     /// - Throws: ``BusError`` if it could not be stored; leave the original unacknowledged then, so that it comes again.
     public func record(
-        _ delivery: BusMessage, kind: Subjects.DeadLetterKind, name: String, reason: String, attempts: Int
+        _ delivery: BusMessage, kind: Subjects.DeadLetterKind, name: String, reason: String, attempts: Int,
+        id: String? = nil, headers more: BusHeaders = [:]
     ) async throws {
         var letter = BusMessage(
             subject: subject(kind, name: name), headers: headers(of: delivery), payload: delivery.payload)
         letter.headers[HeaderName.reason] = HeaderText.sanitized(reason)
         letter.headers[HeaderName.attempts] = String(attempts)
         letter.headers[HeaderName.originalSubject] = HeaderText.sanitized(delivery.subject)
-        letter.headers[HeaderName.messageID] = "dead-\(makeID())"
+        for (name, value) in more { letter.headers[name] = HeaderText.sanitized(value, limit: 32 * 1024) }
+        letter.headers[HeaderName.messageID] = "dead-\(id ?? makeID())"
         do throws(BusError) {
             try await append(letter)
         } catch {

@@ -14,6 +14,9 @@ public enum HeaderName {
     public static let reason = "Apus-Reason"
     public static let attempts = "Apus-Attempts"
     public static let originalSubject = "Apus-Subject"
+    /// Of a task's dead letter: its id, and what each attempt failed of, as a JSON list.
+    public static let taskID = "Apus-Task-Id"
+    public static let errors = "Apus-Errors"
     /// What JetStream adds when it republishes a stored message: its sequence, and the previous one on its subject.
     public static let sequence = "Nats-Sequence"
     public static let lastSequence = "Nats-Last-Sequence"

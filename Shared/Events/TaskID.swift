@@ -48,6 +48,17 @@ public struct TaskID: Sendable, Hashable, CustomStringConvertible {
         TaskID(moment: storedAt, high: UInt16(truncatingIfNeeded: storedAt.nanoseconds), low: sequence)
     }
 
+    /// The id of a task that `text` names for good: the same whoever makes it, so that making it again makes nothing new.
+    /// - Parameter moment: when it came about; a part of the name too.
+    public static func derived(from text: String, at moment: Timestamp) -> TaskID {
+        // FNV-1a with 128 bits, of which an id takes eighty.
+        var hash: UInt128 = 144_066_263_297_769_815_596_495_629_667_062_367_629
+        for byte in text.utf8 { hash = (hash ^ UInt128(byte)) &* 309_485_009_821_345_068_724_781_371 }
+        return TaskID(
+            moment: moment, high: UInt16(truncatingIfNeeded: hash >> 112 ^ hash >> 64),
+            low: UInt64(truncatingIfNeeded: hash))
+    }
+
     /// When the task was submitted, to the millisecond, if the id tells.
     public var moment: Timestamp? {
         let bytes = Array(description.utf8)

@@ -36,6 +36,7 @@ extension TaskRequest {
         delay = try fields.delay()
         expires = try fields.expires()
         retry = try fields.retry()
+        links = try TaskLinks(members: members)
         if eta != nil, delay != nil {
             throw Invalid(field: "delay", problem: "is not to be given together with eta")
         }
@@ -70,6 +71,7 @@ extension TaskRequest {
             times["max"] = retry.maximum.map { .string(DurationText.format($0)) }
             return .object(times)
         }
+        links.write(to: &members)
         return .object(members)
     }
 }

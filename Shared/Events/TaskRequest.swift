@@ -35,6 +35,8 @@ public struct TaskRequest: Sendable, Hashable {
     public var expires: Expiry?
     /// How long to wait between attempts; nil is what the worker has for this task.
     public var retry: Retry?
+    /// How it hangs together with other tasks.
+    public var links: TaskLinks
 
     /// When a task is no longer worth beginning.
     public enum Expiry: Sendable, Hashable {
@@ -58,7 +60,7 @@ public struct TaskRequest: Sendable, Hashable {
         id: TaskID? = nil, name: String, arguments: JSONObject = [:], user: String? = nil,
         queue: String = TaskRequest.defaultQueue, maximumAttempts: Int? = nil, timeout: Duration? = nil,
         softTimeout: Duration? = nil, eta: Timestamp? = nil, delay: Duration? = nil, expires: Expiry? = nil,
-        retry: Retry? = nil
+        retry: Retry? = nil, links: TaskLinks = TaskLinks()
     ) {
         self.id = id
         self.name = name
@@ -72,6 +74,7 @@ public struct TaskRequest: Sendable, Hashable {
         self.delay = delay
         self.expires = expires
         self.retry = retry
+        self.links = links
     }
 
     /// When it is due, if it was submitted at `submittedAt`; nil is at once.

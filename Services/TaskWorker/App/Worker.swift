@@ -28,6 +28,7 @@ struct Worker: Service {
             logger: context.logger)
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await CancelWatch(parts: parts).run() }
+            group.addTask { try await GroupForming(parts: parts).run() }
             group.addTask { try await TaskCalls(parts: parts, service: service, makeID: Worker.makeID).run() }
             let bounds = configuration.queues.mapValues { _ in Int?.none }.merging(configuration.bounds) { $1 }
             group.addTask { try await QueueRuleWatch(parts: parts, limits: bounds).run() }

@@ -26,7 +26,7 @@ final class WorkerBench: Sendable {
 
     /// Runs `body` while a worker with the given tasks serves the queue `default`, then stops it.
     func withWorker<Value: Sendable>(
-        _ tasks: [TaskDefinition], on connection: MemoryBus? = nil, concurrency: Int = 4,
+        _ tasks: [TaskDefinition], on connection: (any EventBus)? = nil, concurrency: Int = 4,
         shutdownTimeout: Duration = .seconds(20), configure: (inout WorkerConfiguration) -> Void = { _ in },
         _ body: (RunningWorker) async throws -> Value
     ) async throws -> Value {
@@ -62,6 +62,17 @@ final class WorkerBench: Sendable {
 
     func call(_ method: String, _ parameters: JSONValue, as caller: Caller? = nil) async throws -> JSONValue {
         try await bus.call(method, parameters, subjects: subjects, as: caller)
+    }
+
+    /// As ``call(_:_:as:)``, again as long as the bus is said to be away.
+    func patiently(_ method: String, _ parameters: JSONValue) async throws -> JSONValue {
+        while true {
+            do {
+                return try await call(method, parameters)
+            } catch let error as RPCError where error.code == 503 {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
     }
 
     func submit(_ request: TaskRequest, as caller: Caller? = nil) async throws -> TaskID {

@@ -5,8 +5,7 @@ internal import Logging
 internal import ServiceLifecycle
 internal import TaskWorkerCore
 
-/// What can be asked of the worker over the bus: `tasks.submit`, `tasks.get`, `tasks.cancel`, `tasks.list`, and whether a
-/// client may follow a task.
+/// What can be asked of the worker over the bus, and whether a client may follow a task.
 struct TaskCalls: Service {
     let parts: WorkerParts
     let service: MicroService
@@ -17,9 +16,21 @@ struct TaskCalls: Service {
         let submission = TaskSubmission(parts: parts, makeID: makeID)
         let cancellation = TaskCancellation(parts: parts)
         let listing = TaskListing(parts: parts)
+        let groups = TaskGroupCalls(parts: parts, makeID: makeID)
+        let replay = TaskReplay(parts: parts, submission: submission)
+        let letters = DeadLetterCalls(parts: parts, submission: submission)
         add("tasks.submit") { try await submission.submit($0) }
         add("tasks.cancel") { try await cancellation.cancel($0) }
         add("tasks.list") { try await listing.list($0) }
+        add("tasks.group") { try await groups.submit($0) }
+        add("tasks.group.get") { try await groups.get($0) }
+        add("tasks.show") { try await replay.show($0) }
+        add("tasks.retry") { try await replay.replay($0) }
+        add("tasks.replay") { try await replay.replay($0) }
+        add("dead.list") { try await letters.list($0) }
+        add("dead.show") { try await letters.show($0) }
+        add("dead.replay") { try await letters.replay($0) }
+        add("dead.purge") { try await letters.purge($0) }
         add("tasks.get") { [parts] call in
             let access = try TaskAccess(call.caller)
             let id = try call.taskID()

@@ -53,6 +53,7 @@ struct TaskCancellation: Sendable {
         try await parts.store.markCancelled(id)
         try await parts.announcer.announceIfMissing(record.status)
         try await parts.announcer.announce(cancelled.status)
+        try await TaskSequelRunner(parts: parts).settle(cancelled)
         // A running one is answered by its worker. One that waits need not be delivered only to be skipped.
         if !record.state.isRunning, let sequence = record.streamSequence {
             try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: sequence)

@@ -1,14 +1,10 @@
 internal import EventBus
 internal import Events
 internal import JSON
-internal import Logging
 internal import Metrics
 internal import TaskWorkerCore
 
 /// `tasks.submit`: puts a task into its queue.
-///
-/// First the message is stored, then `queued` is announced, then the record is made. A worker that is faster than that
-/// does the latter two itself; nothing then happens twice, and whatever is lost in between, the task itself is not.
 struct TaskSubmission: Sendable {
     let parts: WorkerParts
     let makeID: @Sendable (Timestamp) -> TaskID
@@ -29,18 +25,26 @@ struct TaskSubmission: Sendable {
         if let user = request.user, !TaskRequest.isUser(user) {
             throw RPCError(400, "user cannot be a channel's name, so nobody could follow the task")
         }
-        let now = parts.clock.now
-        let id = request.id ?? makeID(now)
+        if let member = request.links.reservedMember {
+            throw RPCError(400, "\(member) is not to be given: the worker writes it")
+        }
+        try checkChain(request, access)
+        let id = request.id ?? makeID(parts.clock.now)
         request.id = id
-        request.fixTimes(submittedAt: now)
+        // A task that finds no place in its queue must not take the key from those that do.
         try await refuseIfFull(request.queue)
-        let receipt = try await store(request, id, call.headers)
-        if !receipt.isDuplicate {
-            let queued = TaskRecord(
-                queued: request, id: id,
-                maximumAttempts: request.maximumAttempts ?? parts.tasks[request.name]?.maximumAttempts ?? 1,
-                streamSequence: receipt.sequence, at: now)
-            await record(queued)
+        if let holder = try await parts.store.claim(request, for: id, now: parts.clock.now) {
+            guard request.links.uniquePolicy == .return else {
+                throw RPCError(409, "the task \(holder) has this unique key and is not finished")
+            }
+            return ["task_id": .string(holder.description), "existing": true]
+        }
+        do {
+            _ = try await enqueue(request, headers: call.headers)
+        } catch {
+            // If it is in its queue all the same, it claims the key again when its turn comes.
+            try? await parts.store.release(request, by: id, now: parts.clock.now)
+            throw error
         }
         return ["task_id": .string(id.description)]
     }
@@ -57,15 +61,11 @@ struct TaskSubmission: Sendable {
             503, "the queue \(queue) is full: it holds \(count) tasks and takes \(limit); try again when some are done")
     }
 
-    private func store(_ request: TaskRequest, _ id: TaskID, _ headers: BusHeaders) async throws -> AppendReceipt {
-        var message = BusMessage(
-            subject: parts.subjects.task(queue: request.queue, name: request.name),
-            payload: request.json.serialized())
-        message.headers[HeaderName.messageID] = id.description
-        message.headers[TaskStore.recordedHeader] = "1"
-        for name in [HeaderName.traceParent, HeaderName.traceState] { message.headers[name] = headers[name] }
+    /// Puts a task into its queue, under its id if it has one.
+    func enqueue(_ request: TaskRequest, headers: BusHeaders) async throws -> TaskID {
+        let id = request.id ?? makeID(parts.clock.now)
         do throws(BusError) {
-            return try await parts.bus.append(message)
+            try await TaskEnqueuer(parts: parts).enqueue(request, id, headers: headers)
         } catch {
             throw switch error.code {
             case .payloadTooLarge: RPCError(400, "args are larger than a message on the bus may be")
@@ -73,17 +73,16 @@ struct TaskSubmission: Sendable {
             default: RPCError(503, "the task could not be stored; try again")
             }
         }
+        return id
     }
 
-    /// The task is in its queue, whatever happens here: what fails now, the worker that gets it does.
-    private func record(_ queued: TaskRecord) async {
-        do throws(BusError) {
-            let slot = try await parts.store.slot(user: queued.user, id: queued.id)
-            guard slot.revision == nil else { return }
-            try await parts.announcer.announce(queued.status)
-            _ = try await parts.store.write(queued, replacing: slot)
-        } catch {
-            parts.logger.debug("a queued task was not recorded by its submission", metadata: ["error": "\(error)"])
+    /// Checks the tasks of a chain, which are the user's as the first one is unless they say otherwise.
+    private func checkChain(_ request: TaskRequest, _ access: TaskAccess) throws(RPCError) {
+        for (index, next) in request.links.chain.enumerated() {
+            guard access.includes(next.user ?? request.user) else {
+                throw RPCError(
+                    403, "chain[\(index)].user must be yourself: only an administrator submits tasks for others")
+            }
         }
     }
 }

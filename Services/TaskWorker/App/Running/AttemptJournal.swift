@@ -186,6 +186,7 @@ struct AttemptJournal: Sendable {
         }
         let announcer = parts.announcer
         try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(found.status) }
+        try await TaskSequelRunner(parts: parts).settle(found, headers: delivery.message.headers)
         try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }
         return found
     }
@@ -196,7 +197,7 @@ struct AttemptJournal: Sendable {
         switch end.disposal {
         case .acknowledge: break
         case .bury(let reason):
-            try await parts.bury(delivery.message, name: end.record.name, reason: reason, attempts: end.record.attempt)
+            try await parts.bury(delivery.message, of: end.record, reason: reason)
         case .redeliver(let delay):
             // Another worker may be at it as soon as the lease is over.
             try? await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
@@ -206,6 +207,7 @@ struct AttemptJournal: Sendable {
         }
         // Final: nobody follows it with another version, so it may come late but must come.
         try await parts.clock.persist { () throws(BusError) in try await announcer.announce(statuses) }
+        try await TaskSequelRunner(parts: parts).settle(end.record, headers: delivery.message.headers)
         try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }
     }
 }
@@ -216,22 +218,6 @@ extension AttemptOutcome {
         switch self {
         case .completed, .failed, .failedForGood: true
         case .timedOut, .handedBack: false
-        }
-    }
-}
-
-extension WorkerParts {
-    /// Keeps a message among the dead letters. Tries until the bus takes it.
-    func bury(_ message: BusMessage, name: String, reason: String, attempts: Int) async throws {
-        let deadLetters = deadLetters
-        try await clock.persist { () throws(BusError) in
-            do {
-                try await deadLetters.record(message, kind: .task, name: name, reason: reason, attempts: attempts)
-            } catch let error as BusError {
-                throw error
-            } catch {
-                throw BusError(.failed, "\(error)")
-            }
         }
     }
 }

@@ -66,6 +66,7 @@ struct DeliveryHandler: Sendable {
             do {
                 switch Admission.decide(delivered, record: slot.record, other: other, now: parts.clock.now) {
                 case .begin(let record, let previous):
+                    if try await endDuplicate(record, replacing: previous, slot, delivery, request) { return }
                     switch try await parts.limits.ask(
                         request.name, &permit, slot: previous?.slot, delivery: delivery.attempt, place)
                     {
@@ -78,13 +79,18 @@ struct DeliveryHandler: Sendable {
                             try await delivery.retry(after: delay)
                         }
                     case .wait(let moment):
+                        let queued = delivered.queued
+                        if previous == nil {
+                            try await answer { () throws(BusError) in try await store.keep(request, of: queued) }
+                        }
                         return try await wait(
                             for: moment,
-                            previous ?? delivered.queued, slot, isNew: previous == nil, delivery)
+                            previous ?? queued, slot, isNew: previous == nil, delivery)
                     }
                     return try await begin(record, replacing: previous, slot, delivery, request, place, leaseUntil)
                 case .postpone(let queued, let delay):
                     if let queued {
+                        try await answer { () throws(BusError) in try await store.keep(request, of: queued) }
                         try await answer { () throws(BusError) in try await announcer.announceQueued(queued.status) }
                         _ = try await answer { () throws(BusError) in try await store.write(queued, replacing: slot) }
                     }
@@ -98,6 +104,7 @@ struct DeliveryHandler: Sendable {
                             try await announcer.announceIfMissing(previous.status)
                         }
                     } else {
+                        try await answer { () throws(BusError) in try await store.keep(request, of: record) }
                         let queued = record.queuedStatus
                         try await answer { () throws(BusError) in try await announcer.announceQueued(queued) }
                     }
@@ -160,6 +167,7 @@ struct DeliveryHandler: Sendable {
                 try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
             }
         } else {
+            try await answer { () throws(BusError) in try await store.keep(request, of: record) }
             // Its submission may have told that it is queued, and been lost before it was recorded.
             var isTold = false
             if !slot.isAssumed {
@@ -183,12 +191,42 @@ struct DeliveryHandler: Sendable {
         if !isAnnounced {
             // A failed task is among the dead letters before it is announced.
             if record.state == .failed {
-                try await parts.bury(
-                    delivery.message, name: record.name, reason: record.message ?? "failed", attempts: record.attempt)
+                try await parts.buryIfMissing(delivery.message, of: record)
             }
             try await answer { () throws(BusError) in try await announcer.announce(record.status) }
         }
+        try await TaskSequelRunner(parts: parts).settle(record, headers: delivery.message.headers)
         try await answer { () throws(BusError) in try await delivery.acknowledge() }
+    }
+
+    /// Ends a task whose unique key another unfinished task has.
+    /// - Returns: whether that was so.
+    private func endDuplicate(
+        _ begun: TaskRecord, replacing previous: TaskRecord?, _ slot: TaskSlot, _ delivery: Delivery,
+        _ request: TaskRequest
+    ) async throws -> Bool {
+        let (store, announcer, clock) = (parts.store, parts.announcer, parts.clock)
+        let holder = try await answer { () throws(BusError) in
+            try await store.claim(request, for: begun.id, now: clock.now)
+        }
+        guard let holder else { return false }
+        var ended =
+            previous
+            ?? TaskRecord(
+                queued: request, id: begun.id, maximumAttempts: begun.maximumAttempts,
+                streamSequence: delivery.sequence, at: begun.submittedAt)
+        ended.cancel(message: "not run: the task \(holder) has its unique key and is not finished", at: clock.now)
+        let record = ended
+        if let previous {
+            try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
+        } else {
+            try await answer { () throws(BusError) in try await store.keep(request, of: record) }
+            let queued = record.queuedStatus
+            try await answer { () throws(BusError) in try await announcer.announceQueued(queued) }
+        }
+        _ = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
+        try await conclude(record, delivery)
+        return true
     }
 
     private func isQueued(_ sequence: UInt64) async throws -> Bool {

@@ -57,7 +57,7 @@ struct TaskStore: Sendable {
 
     /// The ids of a user's tasks, or with nil of all tasks.
     func keys(user: String?) async throws(BusError) -> [TaskKey] {
-        let filter = user.map { "task.\(TaskStore.token(user: $0)).>" } ?? "task.>"
+        let filter = user.map { "task.\(TaskStore.token($0)).>" } ?? "task.>"
         return try await bucket.keys(matching: filter).compactMap(TaskKey.init)
     }
 
@@ -103,9 +103,9 @@ struct TaskStore: Sendable {
 
     static func key(user: String?, id: TaskID) -> String { "task.\(user.map(token) ?? "=").\(id)" }
 
-    /// A user's id as one token of a key: what a key's token cannot hold becomes `=XX`.
-    private static func token(user: String) -> String {
-        SubjectToken.encode(user).replacing(".", with: "=2E").replacing("%", with: "=")
+    /// A user's id, or other text, as one token of a key: what a key's token cannot hold becomes `=XX`.
+    static func token(_ text: String) -> String {
+        SubjectToken.encode(text).replacing(".", with: "=2E").replacing("%", with: "=")
     }
 }
 

@@ -87,6 +87,7 @@ package enum Admission: Sendable, Hashable {
             return .giveUp(next, replacing: record)
         }
         next.settle(maximumAttempts: delivered.request.maximumAttempts ?? delivered.defaultAttempts)
+        if wasLost { next.noteLoss(at: now) }
         next.begin(
             worker: delivered.worker, streamSequence: delivered.streamSequence, delivery: delivered.delivery,
             message: wasLost ? "taken over: the worker that ran attempt \(record.attempt) was lost" : nil, at: now)

@@ -11,16 +11,24 @@ extension TaskRecord {
         members["stream_sequence"] = streamSequence.map { .integer(Int64(clamping: $0)) }
         members["delivery"] = delivery.map { .integer(Int64($0)) }
         members["worker"] = worker.map { .string($0) }
-        if !errors.isEmpty {
-            members["errors"] = .array(
-                errors.map { error in
-                    [
-                        "attempt": .integer(Int64(error.attempt)), "message": .string(error.message),
-                        "at": .string(error.at.description),
-                    ]
-                })
+        if !errors.isEmpty { members["errors"] = errorsJSON }
+        members["started_at"] = startedAt.map { .string($0.description) }
+        if let request {
+            members["request"] = request.json
+            if request.isAbridged { members["request_abridged"] = true }
         }
         return .object(members)
+    }
+
+    /// What each attempt failed of, oldest first.
+    package var errorsJSON: JSONValue {
+        .array(
+            errors.map { error in
+                [
+                    "attempt": .integer(Int64(error.attempt)), "message": .string(error.message),
+                    "at": .string(error.at.description),
+                ]
+            })
     }
 
     /// Reads a record.
@@ -50,6 +58,12 @@ extension TaskRecord {
         streamSequence = json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:))
         delivery = json["delivery"]?.integerValue.flatMap(Int.init(exactly:))
         worker = json["worker"]?.stringValue
+        startedAt = json["started_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
+        request = json["request"].flatMap {
+            KeptRequest(
+                json: $0, isAbridged: json["request_abridged"] == true, name: status.name, queue: queue,
+                user: status.user)
+        }
         errors = (json["errors"]?.arrayValue ?? []).compactMap { error in
             guard let attempt = error["attempt"]?.integerValue.flatMap(Int.init(exactly:)),
                 let message = error["message"]?.stringValue,

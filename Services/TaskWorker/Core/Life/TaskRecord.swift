@@ -16,7 +16,9 @@ package struct TaskRecord: Sendable, Hashable {
     }
 
     /// How many of the attempts' errors are kept.
-    package static let keptErrors = 10
+    package static let keptErrors = 50
+    /// How many bytes of each of them are kept.
+    package static let maximumErrorLength = 500
     /// How many bytes of a message are kept.
     package static let maximumMessageLength = 2000
 
@@ -48,6 +50,10 @@ package struct TaskRecord: Sendable, Hashable {
     /// Which process runs, or ran, the attempt.
     package internal(set) var worker: String?
     package internal(set) var errors: [AttemptError]
+    /// When the present attempt began, or the last one did.
+    package internal(set) var startedAt: Timestamp?
+    /// What was asked for; nil for a record of an older worker.
+    package let request: KeptRequest?
 
     /// A task that waits for its first attempt.
     package init(
@@ -74,6 +80,8 @@ package struct TaskRecord: Sendable, Hashable {
         delivery = nil
         worker = nil
         errors = []
+        startedAt = nil
+        self.request = KeptRequest(request)
     }
 
     /// How many attempts count against the maximum.
@@ -110,6 +118,12 @@ package struct TaskRecord: Sendable, Hashable {
         self.worker = worker
         self.streamSequence = streamSequence
         self.delivery = delivery
+        startedAt = now
+    }
+
+    /// Keeps among the errors that the worker of the present attempt was lost; no transition, the next attempt follows.
+    package mutating func noteLoss(at now: Timestamp) {
+        note(error: "the worker that ran the attempt was lost", at: now)
     }
 
     /// The attempt has come as far as `progress` percent. Never falls: less than before counts as before.
@@ -165,13 +179,17 @@ package struct TaskRecord: Sendable, Hashable {
     }
 
     private mutating func note(error: String, at now: Timestamp) {
-        errors.append(AttemptError(attempt: attempt, message: TaskRecord.bounded(error), at: now))
+        errors.append(
+            AttemptError(
+                attempt: attempt, message: TaskRecord.bounded(error, to: TaskRecord.maximumErrorLength), at: now))
         if errors.count > TaskRecord.keptErrors { errors.removeFirst(errors.count - TaskRecord.keptErrors) }
     }
 
-    private static func bounded(_ message: String) -> String {
-        guard message.utf8.count > maximumMessageLength else { return message }
-        return String(decoding: message.utf8.prefix(maximumMessageLength), as: UTF8.self) + "…"
+    private static func bounded(_ message: String) -> String { bounded(message, to: maximumMessageLength) }
+
+    private static func bounded(_ message: String, to limit: Int) -> String {
+        guard message.utf8.count > limit else { return message }
+        return String(decoding: message.utf8.prefix(limit), as: UTF8.self) + "…"
     }
 
     /// `value` as a percentage that may be reported: 0 to 100, and 0 for what is no number.

@@ -1,0 +1,62 @@
+package import Events
+package import JSON
+
+/// A task's request as its record keeps it, so that the task can be shown, repeated and followed by others.
+///
+/// The record is written at every change, so a long request is kept beside it, once; the record then holds it without
+/// arguments and chain.
+package struct KeptRequest: Sendable, Hashable {
+    /// The longest that stands in the record itself, in bytes of JSON.
+    package static let limit = 4096
+
+    /// Without its id, which is the record's.
+    package let request: TaskRequest
+    /// Whether arguments and chain are left out.
+    package let isAbridged: Bool
+
+    package init(_ request: TaskRequest) {
+        var kept = request
+        kept.id = nil
+        isAbridged = KeptRequest.length(kept) > KeptRequest.limit
+        if isAbridged { (kept.arguments, kept.links.chain) = ([:], []) }
+        self.request = kept
+    }
+
+    /// Reads what ``json`` wrote; nil if it is none.
+    init?(json: JSONValue, isAbridged: Bool, name: String, queue: String, user: String?) {
+        guard var members = json.objectValue else { return nil }
+        members["name"] = .string(name)
+        members["queue"] = .string(queue)
+        members["user"] = user.map { .string($0) }
+        guard let request = try? TaskRequest(json: .object(members)) else { return nil }
+        self.request = request
+        self.isAbridged = isAbridged
+    }
+
+    /// What the record does not say already.
+    package var json: JSONValue {
+        guard case .object(var members) = request.json else { return .null }
+        for name in ["name", "queue", "user"] { members[name] = nil }
+        if request.arguments.isEmpty { members["args"] = nil }
+        return .object(members)
+    }
+
+    private static func length(_ request: TaskRequest) -> Int {
+        guard !request.arguments.isEmpty || !request.links.chain.isEmpty else { return 0 }
+        return request.json.serialized().count
+    }
+}
+
+extension TaskRequest {
+    /// The request of a task that repeats the task `id`: without the times that have passed and without the group, which
+    /// has counted the other already.
+    package func repeated(_ id: TaskID) -> TaskRequest {
+        var request = self
+        request.id = nil
+        request.eta = nil
+        request.expires = nil
+        request.links.group = nil
+        request.links.replayOf = id
+        return request
+    }
+}
