@@ -55,6 +55,41 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "schedules fire when a second clock says, once though two workers run; chains, groups and dead letters work",
+            .timeLimit(.minutes(4)))
+        func schedules() async throws {
+            let lines = [
+                "0 3 * * *", "*/15 * * * *", "5 4 * * sun", "0 0 1,15 * 3", "23 0-20/2 * * *", "0 22 * * 1-5",
+                "30 6 1-7 * *", "0 0 29 2 *", "59 23 31 12 *", "7,37 9-17 * * mon-fri",
+            ]
+            let zones = ["UTC", "America/New_York", "Asia/Kathmandu"]
+            var schedules = ["beat: { cron: \"* * * * *\", task: apus.noop, user: beat }"]
+            for (number, line) in lines.enumerated() {
+                for (place, zone) in zones.enumerated() {
+                    schedules.append(
+                        "s\(number)-\(place): { cron: \"\(line)\", timezone: \(zone), task: apus.noop }")
+                }
+            }
+            let program = "import json, sys; print(json.dumps({'result': %s}))"
+            let add = program.replacing("%s", with: "json.load(sys.stdin)['previous'] + 1")
+            let addAll = program.replacing("%s", with: "sum(json.load(sys.stdin)['previous'])")
+            let configuration = SystemConfiguration(
+                worker: """
+                      tasks:
+                        add: { command: [python3, -c, "\(add)"], retry: { base: 100ms } }
+                        add.all: { command: [python3, -c, "\(addAll)"] }
+                      schedules:
+                        \(schedules.joined(separator: "\n    "))
+                    """)
+            try await ApusSystem.run([.worker], configuration: configuration) { system in
+                let second = ApusInstance(.worker, number: 2)
+                try await system.start(second)
+                try await system.waitUntilReady(second)
+                try await system.runScenario("schedules")
+            }
+        }
+
         @Test("rows that the sqlite3 shell changes reach those who watch the table", .timeLimit(.minutes(2)))
         func rows() async throws {
             try await ApusSystem.run { try await $0.runScenario("rows") }

@@ -29,7 +29,11 @@ struct Worker: Service {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await CancelWatch(parts: parts).run() }
             group.addTask { try await GroupForming(parts: parts).run() }
-            group.addTask { try await TaskCalls(parts: parts, service: service, makeID: Worker.makeID).run() }
+            let scheduler = Scheduler(schedules: configuration.schedules, parts: parts)
+            group.addTask { try await scheduler.run() }
+            group.addTask {
+                try await TaskCalls(parts: parts, service: service, scheduler: scheduler, makeID: Worker.makeID).run()
+            }
             let bounds = configuration.queues.mapValues { _ in Int?.none }.merging(configuration.bounds) { $1 }
             group.addTask { try await QueueRuleWatch(parts: parts, limits: bounds).run() }
             group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }

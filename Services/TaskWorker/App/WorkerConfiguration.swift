@@ -19,6 +19,8 @@ package struct WorkerConfiguration: ServiceConfiguration {
     package var limits: [String: TaskLimit] = [:]
     /// The tasks that are programs of their own.
     package var tasks: [ExecTaskDefinition]
+    /// The tasks that are submitted again and again.
+    package var schedules: [ScheduleDefinition] = []
     /// The only folder that `dataset.summarize` reads from; nil is anywhere the process may.
     package var datasetRoot: String?
 
@@ -52,6 +54,10 @@ package struct WorkerConfiguration: ServiceConfiguration {
             "worker.tasks", .structure,
             "programs to run as tasks: { thumbnail: { command: [\"python3\", \"thumbnail.py\"], timeout: 30s } }"),
         SettingDefinition(
+            "worker.schedules", .structure,
+            "tasks to submit again and again: { nightly: { cron: \"0 3 * * *\", timezone: Europe/Berlin, task: report } }"
+        ),
+        SettingDefinition(
             "worker.dataset.root", .string,
             "the only folder that dataset.summarize may read from; without it, any file that the worker can read"),
     ]
@@ -76,6 +82,7 @@ package struct WorkerConfiguration: ServiceConfiguration {
         readQueues(&settings)
         readLimits(&settings)
         readTasks(&settings)
+        readSchedules(&settings)
     }
 
     private mutating func readQueues(_ settings: inout SettingsReader) {
@@ -150,6 +157,22 @@ package struct WorkerConfiguration: ServiceConfiguration {
                 settings.report("worker.tasks.\(name)\(key.isEmpty ? "" : ".\(key)")", problem)
             }
             if let definition { tasks.append(definition) }
+        }
+    }
+
+    private mutating func readSchedules(_ settings: inout SettingsReader) {
+        guard let value = settings.structure("worker.schedules") else { return }
+        guard let members = value.objectValue else {
+            settings.report("worker.schedules", "must be a mapping of names to schedules")
+            return
+        }
+        for (name, schedule) in members {
+            var problems: [(key: String, problem: String)] = []
+            let definition = ScheduleDefinition(name: name, json: schedule) { problems.append(($0, $1)) }
+            for (key, problem) in problems {
+                settings.report("worker.schedules.\(name)\(key.isEmpty ? "" : ".\(key)")", problem)
+            }
+            if let definition { schedules.append(definition) }
         }
     }
 }

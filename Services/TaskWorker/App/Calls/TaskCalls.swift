@@ -10,7 +10,10 @@ struct TaskCalls: Service {
     let parts: WorkerParts
     let service: MicroService
 
-    init(parts: WorkerParts, service: MicroService, makeID: @escaping @Sendable (Timestamp) -> TaskID) {
+    init(
+        parts: WorkerParts, service: MicroService, scheduler: Scheduler,
+        makeID: @escaping @Sendable (Timestamp) -> TaskID
+    ) {
         self.parts = parts
         self.service = service
         let submission = TaskSubmission(parts: parts, makeID: makeID)
@@ -24,6 +27,7 @@ struct TaskCalls: Service {
         add("tasks.list") { try await listing.list($0) }
         add("tasks.group") { try await groups.submit($0) }
         add("tasks.group.get") { try await groups.get($0) }
+        add("schedules.list") { try await scheduler.list($0) }
         add("tasks.show") { try await replay.show($0) }
         add("tasks.retry") { try await replay.replay($0) }
         add("tasks.replay") { try await replay.replay($0) }
