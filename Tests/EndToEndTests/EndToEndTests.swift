@@ -245,7 +245,7 @@ extension EndToEndTests {
 
         @Test(
             "tasks, queues and dead letters are looked after with the tool", .timeLimit(.minutes(3)),
-            arguments: ["task_tool"])
+            arguments: ["task_tool", "task_replay"])
         func taskTool(scenario: String) async throws {
             try await ApusSystem.run([.gateway, .worker]) { try await $0.runScenario(scenario) }
         }

@@ -2,6 +2,8 @@
 
 import csv
 import datetime
+import os
+import pathlib
 
 import browser
 import system
@@ -42,9 +44,36 @@ def a_task_started_elsewhere_shows_and_is_cancelled_from_the_page():
             "tasks.submit", {"name": "apus.noop", "eta": later}, system.token("42"))["task_id"]
         entry = f'[data-task="{task}"]'
         page.until("the task shows", lambda: page.find(entry))
-        page.one(f"{entry} button").click()
+        cancel, retry = page.find(f"{entry} button")
+        assert cancel.text == "Cancel" and not retry.is_displayed(), "what runs can be retried"
+        cancel.click()
         page.until("it is cancelled", lambda: page.one(entry).get_attribute("data-status") == "cancelled")
-        assert not page.one(f"{entry} button").is_displayed(), "it can be cancelled twice"
+        assert not cancel.is_displayed(), "it can be cancelled twice"
+
+
+def a_task_that_failed_is_tried_again_from_the_page_as_a_new_one():
+    folder = pathlib.Path(system.DATABASE).parent
+    late = folder / "late.csv"
+    with browser.chromium() as driver:
+        page = browser.Page(driver, system.URL, system.token("42", "admin"))
+        failed = system.rpc(
+            "tasks.submit", {"name": "dataset.summarize", "args": {"path": str(late)}, "user": "42"},
+            system.token("42"))["task_id"]
+        entry = f'[data-task="{failed}"]'
+        page.until("it fails", lambda: page.find(entry) and page.one(entry).get_attribute("data-status") == "failed")
+        assert "no file" in page.one(f"{entry} .meta").text, "the page does not say why"
+        late.write_text("a,b\n1,2\n3,4\n")
+        cancel, retry = page.find(f"{entry} button")
+        assert retry.text == "Retry" and not cancel.is_displayed(), "what has failed can be cancelled"
+        retry.click()
+        newest = ".task:first-child"
+        page.until("a new task is there", lambda: page.one(newest).get_attribute("data-task") != failed)
+        page.until("it completes", lambda: page.one(newest).get_attribute("data-status") == "completed")
+        assert page.one(entry).get_attribute("data-status") == "failed", "the old one is not as it was"
+        assert not any(button.is_displayed() for button in page.find(f"{newest} button")), "what is done can be retried"
+        if folder := os.environ.get("APUS_BROWSER_SCREENSHOTS"):
+            driver.save_screenshot(f"{folder}/tasks.png")
+        assert not page.complaints(), page.complaints()
 
 
 def _status(page):
@@ -65,3 +94,4 @@ def _check_result(page, sample):
 if __name__ == "__main__":
     browser.run(a_task_moves_its_bar_in_every_window_of_its_user)
     browser.run(a_task_started_elsewhere_shows_and_is_cancelled_from_the_page)
+    browser.run(a_task_that_failed_is_tried_again_from_the_page_as_a_new_one)

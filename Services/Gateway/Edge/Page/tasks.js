@@ -1,4 +1,4 @@
-/** Tasks: start one, watch its bar, cancel it, read what it found. */
+/** Tasks: start one, watch its bar, cancel it, try it again, read what it found. */
 
 import { announce, byId, element, fileName, quoted, showCommand, time } from './ui.js';
 import { summaryTable } from './summary.js';
@@ -52,14 +52,26 @@ export function startTasks(apus, { user, token, configuration }) {
   });
 
   async function run(path, label = fileName(path)) {
+    await start('tasks.submit', { name: 'dataset.summarize', args: { path } }, 'dataset.summarize', label);
+  }
+
+  /** The same once more, as a task of its own. */
+  async function retry(id, button) {
+    button.disabled = true; // until it is known what came of it
+    await start('tasks.retry', { task_id: id }, tasks.get(id)?.name, labels.get(id));
+    button.disabled = false;
+  }
+
+  /** Calls what makes a task, and shows it. */
+  async function start(method, parameters, name, label) {
     try {
-      const { task_id: id } = await apus.rpc('tasks.submit', { name: 'dataset.summarize', args: { path } });
-      labels.set(id, label);
+      const { task_id: id } = await apus.rpc(method, parameters);
+      if (label) labels.set(id, label);
       note.textContent = '';
       if (!user) apus.subscribe(`task:${id}`, { onMessage: ({ data }) => take(data) });
       // Its first reports may have been faster than this answer.
       if (tasks.has(id)) show(tasks.get(id));
-      else take({ task_id: id, name: 'dataset.summarize', status: 'queued', progress: 0, attempt: 0, sequence: -1 });
+      else take({ task_id: id, name, status: 'queued', progress: 0, attempt: 0, sequence: -1 });
       refresh(id).catch(() => {}); // not on record yet: its reports are on their way
     } catch (error) {
       note.textContent = `Not started: ${error.message}`;
@@ -156,10 +168,11 @@ export function startTasks(apus, { user, token, configuration }) {
       'div', { class: 'bar', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100 }, bar);
     const message = element('p', { class: 'meta' });
     const stop = element('button', { type: 'button', class: 'link', onclick: () => cancel(id) }, 'Cancel');
+    const again = element('button', { type: 'button', class: 'link', onclick: () => retry(id, again) }, 'Retry');
     const result = element('div', { class: 'result' });
     const node = element(
       'li', { class: 'task', 'data-task': id },
-      element('div', { class: 'task-head' }, title, kind, state, stop), progress, message, result);
+      element('div', { class: 'task-head' }, title, kind, state, stop, again), progress, message, result);
     let hasResult = false;
     return {
       node,
@@ -177,6 +190,9 @@ export function startTasks(apus, { user, token, configuration }) {
         const started = time(status.submitted_at);
         message.textContent = [status.message, started].filter(Boolean).join(' · ');
         stop.hidden = isFinal;
+        again.hidden = !isFinal || status.status === 'completed';
+        stop.setAttribute('aria-label', `Cancel ${label ?? status.name}`);
+        again.setAttribute('aria-label', `Retry ${label ?? status.name}`);
         if (status.status === 'completed' && status.result && !hasResult) {
           hasResult = true;
           for (const other of byId('tasks').querySelectorAll('details')) other.open = false;
