@@ -100,7 +100,9 @@ import Testing
         #expect(try await bench.queueLength() == 1)
         try await bench.withWorker([quick]) { _ in
             let final = try await following.wait(for: .completed, of: id)
-            #expect(final.attempt == 2)
+            #expect(
+                final.attempt == 2,
+                "\(following.seen.map { "\($0.attempt).\($0.sequence) \($0.state): \($0.message ?? "")" })")
             #expect(final.result == "done")
         }
         #expect(following.seen.map(\.state).contains(.retrying))

@@ -75,8 +75,9 @@ struct QueueWorker: Service {
                     var isCrowded = false
                     for delivery in deliveries {
                         if ahead > 0, !isCrowded { isCrowded = await !hasPlace() }
-                        guard !isCrowded, gate.isOpen, places.take(queue) else {
-                            // While it was on its way, the queue was paused or the place went to another.
+                        guard !Task.isShuttingDownGracefully, !isCrowded, gate.isOpen, places.take(queue) else {
+                            // While it was on its way, the worker was stopped, the queue paused, or the place went to
+                            // another.
                             group.addTask { try? await delivery.retry() }
                             continue
                         }
