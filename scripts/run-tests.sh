@@ -13,6 +13,7 @@ logs=.build/test-logs
 mkdir -p "$logs"
 started=$SECONDS
 summary=()
+failures=()
 passed=0 failed=0
 
 scripts/build.sh debug --build-tests || {
@@ -31,6 +32,15 @@ note() {
     summary+=("$(printf '   %-12s %-6s %5d passed %4d failed %5d s   %s' "$stage" "$verdict" "$good" "$bad" "$seconds" "$logs/$stage.log")")
 }
 
+# remember STAGE LINE…: what failed, to be said once more under the summary: who sees only a log's end sees why.
+remember() {
+    local stage=$1 line
+    shift
+    while IFS= read -r line; do
+        [ -z "$line" ] || failures+=("   $stage: ${line:0:400}")
+    done <<<"$*"
+}
+
 # swift_tests STAGE ARGUMENT…: runs a part of the Swift tests. Shows what failed as it happens; the whole is in the log.
 swift_tests() {
     local stage=$1 begun=$SECONDS status log=$logs/$1.log
@@ -46,8 +56,10 @@ swift_tests() {
     local total bad
     total=$(grep -aoE 'Test run with [0-9]+ tests?' "$log" | grep -oE '[0-9]+' | awk '{ sum += $1 } END { print sum + 0 }')
     bad=$(grep -acE '^. Test .* failed after' "$log")
+    remember "$stage" "$(grep -aE '^. Test .* recorded|^ *(FAILED: |-- seed )' "$log" | head -n 12)"
     if grep -qaE '^. Test .* skipped' "$log" && [ "${CI:-}" = true ]; then
         echo "a skipped test fails CI:" && grep -aE '^. Test .* skipped' "$log"
+        remember "$stage" "$(grep -aE '^. Test .* skipped' "$log")"
         status=1
     fi
     # A run that died (a trap, a signal) has no closing line.
@@ -61,6 +73,7 @@ examples() {
     scripts/test-examples.sh >"$log" 2>&1 || status=$?
     grep -aE '^(ok|not ok) ' "$log"
     if [ "$status" -ne 0 ]; then tail -n 60 "$log"; fi
+    remember examples "$(grep -aE '^not ok ' "$log" | head -n 12)"
     note examples "$status" "$(grep -ac '^ok ' "$log")" "$(grep -ac '^not ok ' "$log")" $((SECONDS - begun))
 }
 
@@ -80,6 +93,10 @@ done
 echo
 echo "== summary, $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
 printf '%s\n' "${summary[@]}"
+if [ ${#failures[@]} -gt 0 ]; then
+    printf '\n== what failed\n'
+    printf '%s\n' "${failures[@]}"
+fi
 echo
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
