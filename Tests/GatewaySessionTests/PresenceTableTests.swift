@@ -2,6 +2,7 @@ import Events
 import GatewaySession
 import GatewayWire
 import JSON
+import TestKit
 import Testing
 
 @Suite struct PresenceTableTests {
@@ -271,20 +272,5 @@ import Testing
         let takenAgain = a.takePending()
         let large = try #require(takenAgain)
         #expect(PresenceCodec.encode(large).count == 1, "what cannot be cut goes as it is")
-    }
-}
-
-/// SplitMix64: small, and the same on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -2,6 +2,7 @@ import Events
 import GatewaySession
 import GatewayWire
 import JSON
+import TestKit
 import Testing
 
 @Suite struct ShownPresenceTests {

@@ -5,6 +5,7 @@ import JSON
 import LiveSyncApp
 import LiveSyncCore
 import Synchronization
+import TestKit
 import Testing
 
 /// Several programs write at random while the bus fails at random and live sync is restarted; whoever takes a snapshot and
@@ -23,10 +24,11 @@ struct ConvergenceTests {
         if seed.isMultiple(of: 2) { try harness.scratch.shell("PRAGMA journal_mode=wal;") }
         try harness.scratch.shell(Self.schema)
         let chance = Mutex(SeededGenerator(seed: UInt64(seed)))
-        let bus = FaultyBus(harness.bus) { _ in
-            chance.withLock { generator in
+        let bus = FaultyBus(harness.bus) { call in
+            guard call.operation.isStep else { return nil }
+            return chance.withLock { generator in
                 Int.random(in: 0..<25, using: &generator) == 0
-                    ? FaultyBus.Fault.allCases.randomElement(using: &generator) : nil
+                    ? FaultyBus.Fault.outages.randomElement(using: &generator) : nil
             }
         }
         var service = harness.start(tables: ["posts", "pairs"], on: bus)

@@ -40,15 +40,18 @@ import Testing
         orders: [1, 2], unread: [1, 2], inbox: [2, 1], alerts: ["firing", "resolved"],
         deadLetters: ["apus.event.order.status_changed"])
 
+    private static let death = BusError(.timeout, "the process has died")
+
     @Test(
         "whatever step a notifier dies at, nothing is lost and nothing is told twice",
-        arguments: FailingBus.Moment.allCases)
-    func everyStep(moment: FailingBus.Moment) async throws {
+        arguments: CrashPoint.Moment.allCases)
+    func everyStep(moment: CrashPoint.Moment) async throws {
         var step = 1
         while true {
             let harness = try await NotifierHarness()
             try await publishAll(harness)
-            let failing = FailingBus(harness.bus, failingAt: step, moment)
+            let crash = CrashPoint(at: step, moment, error: Self.death)
+            let failing = FaultyBus(harness.bus, dyingAt: crash)
             let dying = try await harness.parts(on: failing)
             try await harness.handle(dying, on: failing)
 
@@ -64,7 +67,7 @@ import Testing
             #expect(outcome.inbox == Self.expected.inbox, "step \(step)")
             #expect(outcome.alerts == Self.expected.alerts, "step \(step)")
             #expect(outcome.deadLetters == Self.expected.deadLetters, "step \(step)")
-            guard failing.hasFailed else { break }
+            guard crash.hasHappened else { break }
             step += 1
         }
         // One that lived to the end was tested last, and the order is then exact too.
@@ -77,8 +80,9 @@ import Testing
         let harness = try await NotifierHarness()
         try await publishAll(harness)
         for _ in 0..<6 {
-            let moment = FailingBus.Moment.allCases.randomElement(using: &random) ?? .before
-            let failing = FailingBus(harness.bus, failingAt: Int.random(in: 1...20, using: &random), moment)
+            let moment = CrashPoint.Moment.allCases.randomElement(using: &random) ?? .before
+            let crash = CrashPoint(at: Int.random(in: 1...20, using: &random), moment, error: Self.death)
+            let failing = FaultyBus(harness.bus, dyingAt: crash)
             try await harness.handle(harness.parts(on: failing), on: failing)
             harness.clock.advance(by: .seconds(Int64.random(in: 11...300, using: &random)))
         }

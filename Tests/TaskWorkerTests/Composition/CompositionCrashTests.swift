@@ -19,17 +19,18 @@ import Testing
 
     @Test(
         "whichever call is the last of a worker, chains and groups go on once", arguments: 1...36,
-        DyingBus.Moment.allCases)
-    func dies(step: Int, moment: DyingBus.Moment) async throws {
+        CrashPoint.Moment.allCases)
+    func dies(step: Int, moment: CrashPoint.Moment) async throws {
         let clock = ManualClock()
         let bench = WorkerBench(clock: clock)
-        let connection = DyingBus(bench.bus.anotherConnection())
+        let crash = CrashPoint()
+        let connection = FaultyBus(bench.bus.anotherConnection(), dyingAt: crash)
         let comment = Comment(rawValue: "the worker dies \(moment.rawValue) call \(step)")
         let (asked, ended) = (Signal(), Signal())
         let first = add {
             // What was asked of the worker is answered by then.
             await asked.wait()
-            connection.arm(step, moment)
+            crash.arm(step, moment)
             ended.send()
         }
         var then: TaskID?
@@ -40,7 +41,7 @@ import Testing
             asked.send()
             await ended.wait()
             // Until it has died, or has done all that there is.
-            while !connection.isDead, try await bench.queueLength() > 0 { try await Task.sleep(for: .milliseconds(1)) }
+            while !crash.hasHappened, try await bench.queueLength() > 0 { try await Task.sleep(for: .milliseconds(1)) }
         }
         let callback = try #require(then)
         // Later than the stream remembers ids, and than any lease.
@@ -64,11 +65,12 @@ import Testing
 
     @Test(
         "whichever call is the last of a worker, a task that fails is one dead letter", arguments: 1...14,
-        DyingBus.Moment.allCases)
-    func letters(step: Int, moment: DyingBus.Moment) async throws {
+        CrashPoint.Moment.allCases)
+    func letters(step: Int, moment: CrashPoint.Moment) async throws {
         let clock = ManualClock()
         let bench = WorkerBench(clock: clock)
-        let connection = DyingBus(bench.bus.anotherConnection())
+        let crash = CrashPoint()
+        let connection = FaultyBus(bench.bus.anotherConnection(), dyingAt: crash)
         let comment = Comment(rawValue: "the worker dies \(moment.rawValue) call \(step)")
         func failing(_ atEnd: @escaping @Sendable () async -> Void = {}) -> TaskDefinition {
             TaskDefinition(name: "failing", maximumAttempts: 2) { _, _ in
@@ -79,14 +81,14 @@ import Testing
         let (asked, ended) = (Signal(), Signal())
         let first = failing {
             await asked.wait()
-            connection.arm(step, moment)
+            crash.arm(step, moment)
             ended.send()
         }
         try await bench.withWorker([first], on: connection) { _ in
             _ = try await bench.submit(TaskRequest(name: "failing"))
             asked.send()
             await ended.wait()
-            while !connection.isDead, try await bench.queueLength() > 0 { try await Task.sleep(for: .milliseconds(1)) }
+            while !crash.hasHappened, try await bench.queueLength() > 0 { try await Task.sleep(for: .milliseconds(1)) }
         }
         clock.advance(by: .seconds(300))
         try await bench.withWorker([failing()]) { _ in

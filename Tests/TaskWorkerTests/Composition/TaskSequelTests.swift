@@ -1,6 +1,7 @@
 import Events
 import JSON
 import TaskWorkerCore
+import TestKit
 import Testing
 
 @Suite struct TaskSequelTests {

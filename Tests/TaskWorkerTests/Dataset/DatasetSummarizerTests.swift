@@ -1,5 +1,6 @@
 import JSON
 import TaskWorkerCore
+import TestKit
 import Testing
 
 /// The summary of `bytes`, fed in pieces of the given sizes (over and over).

@@ -1,5 +1,6 @@
 import JSON
 import TaskWorkerCore
+import TestKit
 import Testing
 
 @Suite struct SketchTests {

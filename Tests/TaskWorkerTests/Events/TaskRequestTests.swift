@@ -1,5 +1,6 @@
 import Events
 import JSON
+import TestKit
 import Testing
 
 @Suite struct TaskRequestTests {

@@ -1,4 +1,5 @@
 import TaskWorkerCore
+import TestKit
 import Testing
 
 @Suite struct BackwardsReaderTests {

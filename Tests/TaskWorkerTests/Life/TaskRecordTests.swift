@@ -2,6 +2,7 @@ import Events
 import JSON
 import TaskWorkerCore
 import Tasks
+import TestKit
 import Testing
 
 let taskID = TaskID("t1") ?? .derived(storedAt: Timestamp(seconds: 0), sequence: 0)

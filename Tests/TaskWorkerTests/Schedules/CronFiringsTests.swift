@@ -1,6 +1,7 @@
 import Events
 import Foundation
 import TaskWorkerCore
+import TestKit
 import Testing
 
 @Suite struct CronLineTests {
