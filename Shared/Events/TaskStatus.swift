@@ -93,51 +93,32 @@ extension TaskStatus {
     public func serialized() -> [UInt8] {
         var writer = JSONWriter(reserving: 512)
         writer.beginObject()
-        write(membersTo: &writer)
+        eachMember { name, value in writer.member(name, value) }
         writer.endObject()
         return writer.finish()
     }
 
-    /// Writes the members of ``json`` into an object that has been begun.
-    public func write(membersTo writer: inout JSONWriter) {
-        writer.member("type", TaskStatus.event)
-        writer.member("task_id", id.description)
-        writer.member("name", name)
-        writer.member("status", state.rawValue)
-        if let progress = Int64(exactly: progress) {
-            writer.member("progress", progress)
-        } else {
-            writer.member("progress", JSONValue.double(progress))
-        }
-        writer.member("attempt", attempt)
-        writer.member("sequence", sequence)
-        writer.member("message", message.map { JSONValue.string($0) } ?? .null)
-        writer.member("result", result)
-        if let user { writer.member("user", user) }
-        if let queue { writer.member("queue", queue) }
-        if let maximumAttempts { writer.member("max_attempts", maximumAttempts) }
-        if let submittedAt { writer.member("submitted_at", submittedAt.description) }
-        if let updatedAt { writer.member("updated_at", updatedAt.description) }
-    }
-
     /// The status as it is published.
     public var json: JSONValue {
-        var members: JSONObject = [
-            "type": .string(TaskStatus.event),
-            "task_id": .string(id.description),
-            "name": .string(name),
-            "status": .string(state.rawValue),
-            "progress": Int64(exactly: progress).map { .integer($0) } ?? .double(progress),
-            "attempt": .integer(Int64(attempt)),
-            "sequence": .integer(Int64(sequence)),
-            "message": message.map { .string($0) } ?? .null,
-            "result": result,
-        ]
-        members["user"] = user.map { .string($0) }
-        members["queue"] = queue.map { .string($0) }
-        members["max_attempts"] = maximumAttempts.map { .integer(Int64($0)) }
-        members["submitted_at"] = submittedAt.map { .string($0.description) }
-        members["updated_at"] = updatedAt.map { .string($0.description) }
+        var members = JSONObject()
+        eachMember { name, value in members[name.description] = value }
         return .object(members)
+    }
+
+    private func eachMember(_ give: (StaticString, JSONValue) -> Void) {
+        give("type", .string(TaskStatus.event))
+        give("task_id", .string(id.description))
+        give("name", .string(name))
+        give("status", .string(state.rawValue))
+        give("progress", Int64(exactly: progress).map { .integer($0) } ?? .double(progress))
+        give("attempt", .integer(Int64(attempt)))
+        give("sequence", .integer(Int64(sequence)))
+        give("message", message.map { .string($0) } ?? .null)
+        give("result", result)
+        if let user { give("user", .string(user)) }
+        if let queue { give("queue", .string(queue)) }
+        if let maximumAttempts { give("max_attempts", .integer(Int64(maximumAttempts))) }
+        if let submittedAt { give("submitted_at", .string(submittedAt.description)) }
+        if let updatedAt { give("updated_at", .string(updatedAt.description)) }
     }
 }

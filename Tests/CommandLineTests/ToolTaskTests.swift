@@ -135,12 +135,34 @@ struct ToolTaskTests {
         }
     }
 
+    @Test("a group is shown with its tasks, and cancelled")
+    func groups() async throws {
+        try await withOffice { office in
+            let shown = try await office.tool("group", "show", "g1")
+            #expect(shown.status == 0)
+            for text in [
+                "status    unfinished", "tasks     3, 1 completed, 1 failed", "then      c1", "m2    unfinished",
+            ] {
+                #expect(shown.output.contains(text), "\(text) in \(shown.output)")
+            }
+            let cancelled = try await office.tool("group", "cancel", "g1")
+            #expect(cancelled.status == 0 && cancelled.output == "1 task of the group cancelled\n")
+            #expect(try await office.tool("group", "show", "g1").output.contains("status    cancelled"))
+            let json = try await office.tool("group", "cancel", "g1", "--json")
+            #expect(json.output == "{\"group_id\":\"g1\",\"cancelled\":1}\n")
+            let unknown = try await office.tool("group", "cancel", "g9")
+            #expect(unknown.status == 1 && unknown.errors == "Error: there is no group g9 (code 404)\n")
+            let wrong = try await office.tool("group", "show", "a b")
+            #expect(wrong.status == 64 && wrong.errors.contains("is no group's id"))
+        }
+    }
+
     @Test("without a worker each of them says what to start")
     func noWorker() async throws {
         let server = try await NATSServerProcess.start()
         for command in [
             ["task", "replay", "t1"], ["task", "show", "t1"], ["queue", "list"], ["queue", "pause", "default"],
-            ["dead", "list"], ["dead", "replay", "1"],
+            ["dead", "list"], ["dead", "replay", "1"], ["group", "cancel", "g1"],
         ] {
             let result = try await ToolProcess.run(command + ["--nats-url", server.url])
             #expect(result.status == 1 && result.errors.contains("start apus-worker"), "\(command): \(result.errors)")
@@ -190,6 +212,24 @@ private final class Office: Sendable {
             let task = try Office.task(request)
             guard task.state.isFinal else { throw RPCError(409, "the task is still \(task.state.rawValue)") }
             return ["task_id": "t2"]
+        }
+        service.rpc("tasks.group.get") { [self] request in
+            guard request.parameters["group_id"] == "g1" else { throw RPCError(404, "there is no group g9") }
+            let isCancelled = calls.contains("tasks.group.cancel")
+            return [
+                "group_id": "g1", "total": 3, "completed": 1, "failed": 1, "cancelled": 0, "status": "unfinished",
+                "created_at": "2026-01-01T00:00:00Z", "finished_at": nil, "then": "c1",
+                "cancelled_at": isCancelled ? "2026-01-01T00:00:01Z" : nil,
+                "tasks": [
+                    ["task_id": "m0", "status": "completed"], ["task_id": "m1", "status": "failed"],
+                    ["task_id": "m2", "status": "unfinished"],
+                ],
+            ]
+        }
+        service.rpc("tasks.group.cancel") { [self] request in
+            guard request.parameters["group_id"] == "g1" else { throw RPCError(404, "there is no group g9") }
+            state.withLock { $0.calls.append("tasks.group.cancel") }
+            return ["group_id": "g1", "cancelled": 1]
         }
         service.rpc("queues.list") { [self] _ in
             let paused = state.withLock { $0.paused }

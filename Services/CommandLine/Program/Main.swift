@@ -24,7 +24,8 @@ struct Apus: AsyncParsableCommand {
         version: apusVersion,
         subcommands: [
             DevelopmentCommand.self, TokenCommand.self, PublishCommand.self, SubscribeCommand.self, EventCommand.self,
-            TaskCommand.self, QueueCommand.self, DeadCommand.self, ServicesCommand.self, DoctorCommand.self,
+            TaskCommand.self, GroupCommand.self, QueueCommand.self, DeadCommand.self, ServicesCommand.self,
+            DoctorCommand.self,
         ])
 }
 

@@ -127,8 +127,28 @@ import Testing
         #expect(request?.arguments["previous"] == [1, nil, 3])
         #expect(request?.arguments["group"]?["completed"] == 2)
         #expect(request?.arguments["group"]?["failed"] == 1)
+        #expect(request?.arguments["group"]?["states"] == ["completed", "failed", "completed"])
         #expect(group.callbackRequest(results: nil)?.arguments["previous"] == .null)
         #expect(Set((0..<3).map(group.taskID)).count == 3)
+    }
+
+    @Test("a group is cancelled before its last member has ended, or not at all; its callback does not run then")
+    func cancel() throws {
+        var group = group(2)
+        let now = Timestamp(seconds: 150)
+        #expect(group.unfinished == [0, 1])
+        let (first, again) = (group.cancel(at: now), group.cancel(at: Timestamp(seconds: 151)))
+        #expect(first && !again && group.cancelledAt == now)
+        for index in 0..<2 {
+            #expect(group.callbackRequest(results: []) == nil)
+            _ = group.end(index, as: .cancelled, with: group.taskID(index), at: Timestamp(seconds: 200))
+        }
+        #expect(group.isFinished && group.callbackRequest(results: []) == nil && group.status["then"] == .null)
+        #expect(TaskGroup(json: try JSONValue(parsing: group.json.serialized())) == group)
+        var finished = self.group(1)
+        _ = finished.end(0, as: .completed, with: taskID, at: now)
+        let isCancelled = finished.cancel(at: now)
+        #expect(!isCancelled && finished.callbackRequest(results: []) != nil)
     }
 
     @Test("a member that is none, or a state that is no end, changes nothing")

@@ -27,6 +27,7 @@ struct TaskCalls: Service {
         add("tasks.list") { try await listing.list($0) }
         add("tasks.group") { try await groups.submit($0) }
         add("tasks.group.get") { try await groups.get($0) }
+        add("tasks.group.cancel") { try await groups.cancel($0) }
         add("schedules.list") { try await scheduler.list($0) }
         add("tasks.show") { try await replay.show($0) }
         add("tasks.retry") { try await replay.replay($0) }

@@ -33,8 +33,11 @@ struct TaskCancellation: Sendable {
     }
 
     /// Ends the task as its record says, in place of what `slot` holds, with all that follows from it.
+    /// - Parameter settles: false leaves it to the caller to note the end in the task's group.
     /// - Returns: nil if somebody else wrote meanwhile: look again.
-    func cancel(_ record: TaskRecord, in slot: TaskSlot, message: String) async throws -> TaskRecord? {
+    func cancel(
+        _ record: TaskRecord, in slot: TaskSlot, message: String, settles: Bool = true
+    ) async throws -> TaskRecord? {
         var cancelled = record
         cancelled.cancel(message: message, at: parts.clock.now)
         do throws(BusError) {
@@ -43,17 +46,29 @@ struct TaskCancellation: Sendable {
             guard error.code == .conflict else { throw error }
             return nil
         }
-        try await follow(cancelled, replacing: record)
+        try await follow(cancelled, replacing: record, settles)
         return cancelled
     }
 
+    /// Does what follows a cancel, for a task that somebody else has cancelled and perhaps left at that.
+    func complete(_ cancelled: TaskRecord) async throws {
+        guard cancelled.state == .cancelled else { return }
+        if try await !parts.announcer.isAnnounced(cancelled.status) {
+            try await parts.announcer.announceQueued(cancelled.queuedStatus)
+            try await parts.announcer.announce(cancelled.status)
+        }
+        if cancelled.attempt == 0, let sequence = cancelled.streamSequence {
+            try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: sequence)
+        }
+    }
+
     /// Tells everybody, then takes the task from where it waits.
-    private func follow(_ cancelled: TaskRecord, replacing record: TaskRecord) async throws {
+    private func follow(_ cancelled: TaskRecord, replacing record: TaskRecord, _ settles: Bool) async throws {
         let (parts, id) = (parts, record.id)
         try await parts.store.markCancelled(id)
         try await parts.announcer.announceIfMissing(record.status)
         try await parts.announcer.announce(cancelled.status)
-        try await TaskSequelRunner(parts: parts).settle(cancelled)
+        if settles { try await TaskSequelRunner(parts: parts).settle(cancelled) }
         // A running one is answered by its worker. One that waits need not be delivered only to be skipped.
         if !record.state.isRunning, let sequence = record.streamSequence {
             try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: sequence)

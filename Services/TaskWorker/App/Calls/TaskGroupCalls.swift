@@ -4,6 +4,7 @@ internal import JSON
 internal import TaskWorkerCore
 
 /// `tasks.group`: tasks that run side by side, and one that runs when all have ended. `tasks.group.get`: how far they are.
+/// `tasks.group.cancel`: ends those that have not, without the one that follows.
 struct TaskGroupCalls: Sendable {
     let parts: WorkerParts
     let makeID: @Sendable (Timestamp) -> TaskID
@@ -55,7 +56,27 @@ struct TaskGroupCalls: Sendable {
         return given
     }
 
-    func get(_ call: RPCRequest) async throws -> JSONValue {
+    func get(_ call: RPCRequest) async throws -> JSONValue { try await group(call).status }
+
+    func cancel(_ call: RPCRequest) async throws -> JSONValue {
+        let id = try await group(call).id
+        let cancellation = GroupCancellation(parts: parts)
+        guard let progress = try await cancellation.cancel(id, patience: GroupCancellation.patience) else {
+            throw RPCError(404, "there is no group \(id)")
+        }
+        guard progress.group.isCancelled else {
+            let then =
+                progress.group.callbackID.map { "; what runs now is its callback \($0), which tasks.cancel ends" } ?? ""
+            throw RPCError(409, "all tasks of the group have ended\(then)")
+        }
+        return [
+            "group_id": .string(id.description), "cancelled": .integer(Int64(progress.ended)),
+            "remaining": .integer(Int64(progress.remaining)),
+        ]
+    }
+
+    /// The group that is meant, if the caller may see it.
+    private func group(_ call: RPCRequest) async throws -> TaskGroup {
         let access = try TaskAccess(call.caller)
         guard let id = call.parameters["group_id"]?.stringValue.flatMap(TaskID.init) else {
             throw RPCError(400, "group_id must be the id of a group, as tasks.group gives it")
@@ -63,7 +84,7 @@ struct TaskGroupCalls: Sendable {
         guard let group = try await parts.store.group(id)?.group, access.includes(group.user) else {
             throw RPCError(404, "there is no group \(id)")
         }
-        return group.status
+        return group
     }
 
     // MARK: Parameters

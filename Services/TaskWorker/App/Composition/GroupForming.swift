@@ -13,25 +13,37 @@ struct GroupForming: Service {
 
     let parts: WorkerParts
 
-    /// Looks for groups that were left half formed.
+    /// Looks for groups that were left half formed or half cancelled.
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while (try? await parts.clock.pause(for: GroupForming.patience)) != nil {
                 do {
-                    for id in try await parts.store.formingGroups() {
-                        guard let (forming, since) = try await parts.store.forming(id),
-                            since.duration(to: parts.clock.now) >= GroupForming.patience
-                        else { continue }
-                        try await form(forming)
-                        parts.logger.notice(
-                            "a group was formed that another worker had begun", metadata: ["group": "\(id)"])
-                    }
+                    try await goOnForming()
+                    try await goOnCancelling()
                 } catch {
                     parts.logger.debug("groups could not be looked for", metadata: ["error": "\(error)"])
                 }
             }
         }
     }
+
+    private func goOnForming() async throws {
+        for id in try await parts.store.formingGroups() {
+            guard let (forming, since) = try await parts.store.forming(id), isLeft(since) else { continue }
+            try await form(forming)
+            parts.logger.notice("a group was formed that another worker had begun", metadata: ["group": "\(id)"])
+        }
+    }
+
+    private func goOnCancelling() async throws {
+        for (id, since) in try await parts.store.cancellingGroups() where isLeft(since) {
+            _ = try await GroupCancellation(parts: parts).cancel(id)
+            parts.logger.notice(
+                "a group was cancelled that another worker had begun with", metadata: ["group": "\(id)"])
+        }
+    }
+
+    private func isLeft(_ since: Timestamp) -> Bool { since.duration(to: parts.clock.now) >= GroupForming.patience }
 
     /// Doing it again puts nothing into a queue twice.
     func form(_ forming: TaskStore.FormingGroup) async throws {

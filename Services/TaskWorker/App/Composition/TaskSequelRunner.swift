@@ -40,24 +40,13 @@ struct TaskSequelRunner: Sendable {
     private func note(_ record: TaskRecord, at place: TaskLinks.GroupPlace, _ headers: BusHeaders) async throws {
         let (store, now) = (parts.store, parts.clock.now)
         let noted: TaskGroup? = try await parts.clock.persist { () throws(BusError) in
-            while true {
-                guard let (found, revision) = try await store.group(place.id) else { return nil }
-                var group = found
-                guard group.end(place.index, as: record.state, with: record.id, at: now) else { return group }
-                do throws(BusError) {
-                    try await store.write(group, replacing: revision)
-                    return group
-                } catch {
-                    // Another member's end came first.
-                    guard error.code == .conflict else { throw error }
-                }
-            }
+            try await store.changeGroup(place.id) { $0.end(place.index, as: record.state, with: record.id, at: now) }
         }
         guard let group = noted else {
             return parts.logger.error(
                 "a task's group is not known any more", metadata: ["task.id": "\(record.id)", "group": "\(place.id)"])
         }
-        guard group.isFinished, group.callback != nil else { return }
+        guard group.isFinished, !group.isCancelled, group.callback != nil else { return }
         guard let callback = group.callbackRequest(results: try await results(of: group)) else { return }
         if let failed = try await enqueue(callback, headers) { try await settle(failed, headers: headers) }
     }

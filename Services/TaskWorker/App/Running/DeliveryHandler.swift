@@ -66,7 +66,9 @@ struct DeliveryHandler: Sendable {
             do {
                 switch Admission.decide(delivered, record: slot.record, other: other, now: parts.clock.now) {
                 case .begin(let record, let previous):
-                    if try await endDuplicate(record, replacing: previous, slot, delivery, request) { return }
+                    if let reason = try await reasonNotToRun(record, request) {
+                        return try await cancel(record, replacing: previous, slot, delivery, request, reason)
+                    }
                     switch try await parts.limits.ask(
                         request.name, &permit, slot: previous?.slot, delivery: delivery.attempt, place)
                     {
@@ -199,23 +201,30 @@ struct DeliveryHandler: Sendable {
         try await answer { () throws(BusError) in try await delivery.acknowledge() }
     }
 
-    /// Ends a task whose unique key another unfinished task has.
-    /// - Returns: whether that was so.
-    private func endDuplicate(
-        _ begun: TaskRecord, replacing previous: TaskRecord?, _ slot: TaskSlot, _ delivery: Delivery,
-        _ request: TaskRequest
-    ) async throws -> Bool {
-        let (store, announcer, clock) = (parts.store, parts.announcer, parts.clock)
+    /// Why a task is not to begin: another unfinished one has its unique key, or its group was cancelled.
+    private func reasonNotToRun(_ begun: TaskRecord, _ request: TaskRequest) async throws -> String? {
+        let (store, clock) = (parts.store, parts.clock)
+        if let group = request.links.group {
+            let found = try await answer { () throws(BusError) in try await store.group(group.id) }
+            if found?.group.isCancelled == true { return "cancelled with its group" }
+        }
         let holder = try await answer { () throws(BusError) in
             try await store.claim(request, for: begun.id, now: clock.now)
         }
-        guard let holder else { return false }
+        return holder.map { "not run: the task \($0) has its unique key and is not finished" }
+    }
+
+    private func cancel(
+        _ begun: TaskRecord, replacing previous: TaskRecord?, _ slot: TaskSlot, _ delivery: Delivery,
+        _ request: TaskRequest, _ reason: String
+    ) async throws {
+        let (store, announcer, clock) = (parts.store, parts.announcer, parts.clock)
         var ended =
             previous
             ?? TaskRecord(
                 queued: request, id: begun.id, maximumAttempts: begun.maximumAttempts,
                 streamSequence: delivery.sequence, at: begun.submittedAt)
-        ended.cancel(message: "not run: the task \(holder) has its unique key and is not finished", at: clock.now)
+        ended.cancel(message: reason, at: clock.now)
         let record = ended
         if let previous {
             try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
@@ -226,7 +235,6 @@ struct DeliveryHandler: Sendable {
         }
         _ = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
         try await conclude(record, delivery)
-        return true
     }
 
     private func isQueued(_ sequence: UInt64) async throws -> Bool {

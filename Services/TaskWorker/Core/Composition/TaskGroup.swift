@@ -47,6 +47,8 @@ package struct TaskGroup: Sendable, Hashable {
     /// The tasks with which chains have ended, by the member's index; all other members are one task.
     package private(set) var lastTasks: [Int: TaskID]
     package private(set) var finishedAt: Timestamp?
+    /// Since when no task of it begins any more, and the callback does not run.
+    package private(set) var cancelledAt: Timestamp?
 
     package init(id: TaskID, user: String?, count: Int, callback: TaskRequest?, createdAt: Timestamp) {
         self.id = id
@@ -56,11 +58,16 @@ package struct TaskGroup: Sendable, Hashable {
         members = Array(repeating: .unfinished, count: count)
         lastTasks = [:]
         finishedAt = nil
+        cancelledAt = nil
     }
 
     package var isFinished: Bool { finishedAt != nil }
+    package var isCancelled: Bool { cancelledAt != nil }
 
     package func count(_ member: Member) -> Int { members.count { $0 == member } }
+
+    /// The members that have not ended.
+    package var unfinished: [Int] { members.indices.filter { members[$0] == .unfinished } }
 
     /// The id of the task that is member `index`, or that its chain begins with.
     package func taskID(_ index: Int) -> TaskID { .derived(from: "group/\(id)/\(index)", at: createdAt) }
@@ -82,6 +89,14 @@ package struct TaskGroup: Sendable, Hashable {
         return true
     }
 
+    /// Ends the group before its members have ended, unless they have.
+    /// - Returns: whether that changed anything.
+    package mutating func cancel(at now: Timestamp) -> Bool {
+        guard !isFinished, !isCancelled else { return false }
+        cancelledAt = now
+        return true
+    }
+
     /// The member `index` as a task to be put into its queue.
     package func request(_ index: Int, _ request: TaskRequest) -> TaskRequest {
         var request = request
@@ -91,13 +106,16 @@ package struct TaskGroup: Sendable, Hashable {
         return request
     }
 
-    /// What is to run now that all have ended; nil if nothing is, or not all have.
+    /// What is to run now that all have ended; nil if nothing is, not all have, or the group was cancelled.
     /// - Parameter results: of each member; nil if they are too long.
     package func callbackRequest(results: [JSONValue]?) -> TaskRequest? {
-        guard isFinished, var request = callback else { return nil }
+        guard isFinished, !isCancelled, var request = callback else { return nil }
         request.id = callbackID
         request.user = request.user ?? user
-        if request.arguments["group"] == nil { request.arguments["group"] = summary }
+        if request.arguments["group"] == nil, case .object(var group) = summary {
+            group["states"] = .array(members.map { .string($0.name) })
+            request.arguments["group"] = .object(group)
+        }
         if let name = request.links.previous, request.arguments[name] == nil {
             request.arguments[name] = results.map { .array($0) } ?? .null
         }
@@ -119,7 +137,8 @@ package struct TaskGroup: Sendable, Hashable {
         status["user"] = user.map { .string($0) }
         status["created_at"] = .string(createdAt.description)
         status["finished_at"] = finishedAt.map { .string($0.description) } ?? .null
-        status["then"] = callbackID.map { .string($0.description) } ?? .null
+        status["cancelled_at"] = cancelledAt.map { .string($0.description) }
+        status["then"] = isCancelled ? .null : callbackID.map { .string($0.description) } ?? .null
         status["tasks"] = .array(
             members.indices.map { index in
                 var task: JSONObject = [
@@ -143,6 +162,7 @@ extension TaskGroup {
         record["user"] = user.map { .string($0) }
         record["then"] = callback?.json
         record["finished_at"] = finishedAt.map { .string($0.description) }
+        record["cancelled_at"] = cancelledAt.map { .string($0.description) }
         if !lastTasks.isEmpty {
             record["last_tasks"] = .object(
                 JSONObject(lastTasks.sorted { $0.key < $1.key }.map { (String($0.key), .string($0.value.description)) })
@@ -164,6 +184,7 @@ extension TaskGroup {
         guard members.count == letters.count else { return nil }
         callback = json["then"].flatMap { try? TaskRequest(json: $0) }
         finishedAt = moment("finished_at")
+        cancelledAt = moment("cancelled_at")
         lastTasks = [:]
         for (index, task) in json["last_tasks"]?.objectValue ?? [:] {
             guard let index = Int(index), let id = task.stringValue.flatMap(TaskID.init) else { return nil }
