@@ -38,6 +38,7 @@ struct Worker: Service {
             group.addTask { try await QueueRuleWatch(parts: parts, limits: bounds).run() }
             group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }
             group.addTask { try await QueueMeter(parts: parts).run() }
+            group.addTask { try await QueueBoundWatch(parts: parts).run() }
             let places = makePlaces()
             group.addTask { try await QueueSweep(parts: parts, queues: configuration.queues.keys.sorted()).run() }
             for (queue, gate) in parts.rules.gates {

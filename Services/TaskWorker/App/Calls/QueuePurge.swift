@@ -2,7 +2,6 @@ internal import EventBus
 internal import Events
 internal import JSON
 internal import Logging
-internal import Synchronization
 internal import TaskWorkerCore
 
 /// `queues.purge`: cancels all tasks of a queue that are not running, each by its record, so that whoever follows one
@@ -30,7 +29,7 @@ struct QueuePurge: Sendable {
                 in: stream, subject: subject, after: position, limit: QueuePurge.pageLength
             ).filter { $0.sequence <= last }
             guard let lastOfPage = page.last?.sequence else { break }
-            purged += try await cancel(page)
+            purged += try await page.mapAtOnce(QueuePurge.concurrency) { try await cancel($0) }.count { $0 }
             position = lastOfPage
         }
         var remaining = 0
@@ -43,19 +42,6 @@ struct QueuePurge: Sendable {
             "a queue was purged",
             metadata: ["task.queue": "\(queue)", "purged": "\(purged)", "remaining": "\(remaining)"])
         return ["purged": .integer(Int64(purged)), "remaining": .integer(Int64(remaining))]
-    }
-
-    private func cancel(_ page: [StoredMessage]) async throws -> Int {
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            var (rest, count) = (page[...], 0)
-            for message in rest.prefix(QueuePurge.concurrency) { group.addTask { try await cancel(message) } }
-            rest = rest.dropFirst(QueuePurge.concurrency)
-            while let isPurged = try await group.next() {
-                if isPurged { count += 1 }
-                if let message = rest.popFirst() { group.addTask { try await cancel(message) } }
-            }
-            return count
-        }
     }
 
     /// Whether the task was cancelled: not if it runs or is over.
@@ -71,11 +57,7 @@ struct QueuePurge: Sendable {
         let cancellation = TaskCancellation(parts: parts)
         while true {
             let slot = try await parts.store.slot(user: task.request.user, id: task.id)
-            let record =
-                slot.record
-                ?? TaskRecord(
-                    queued: task.request, id: task.id, maximumAttempts: 1, streamSequence: message.sequence,
-                    at: message.storedAt)
+            let record = slot.record ?? parts.queued(task, message)
             guard !record.state.isFinal, !record.state.isRunning, record.streamSequence == message.sequence else {
                 return false
             }

@@ -25,10 +25,7 @@ struct QueueSearch: Sendable {
                     let task = try? TaskMessage(
                         message.message, sequence: message.sequence, storedAt: message.storedAt, parts), task.id == id
                 else { continue }
-                return TaskRecord(
-                    queued: task.request, id: id,
-                    maximumAttempts: task.request.maximumAttempts ?? parts.tasks[task.request.name]?.maximumAttempts
-                        ?? 1, streamSequence: message.sequence, at: message.storedAt)
+                return parts.queued(task, message)
             }
             position = last
         }

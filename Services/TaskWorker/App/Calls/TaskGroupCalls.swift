@@ -27,6 +27,9 @@ struct TaskGroupCalls: Sendable {
             }
             group = there
         } else {
+            for (queue, tasks) in Dictionary(grouping: tasks, by: \.queue).sorted(by: { $0.key < $1.key }) {
+                try await QueueBound(parts: parts).refuseIfFull(queue, for: tasks.count)
+            }
             group = TaskGroup(
                 id: id, user: user, count: tasks.count, callback: callback, createdAt: parts.clock.now)
             try await form(TaskStore.FormingGroup(group: group, tasks: tasks))

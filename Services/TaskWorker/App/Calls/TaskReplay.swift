@@ -35,6 +35,7 @@ struct TaskReplay: Sendable {
         guard let request = try await parts.store.request(of: record) else {
             throw RPCError(409, "what was asked for is not known any more; submit it anew")
         }
+        try await QueueBound(parts: parts).refuseIfFull(request.queue)
         let id = try await submission.enqueue(request.repeated(record.id), headers: call.headers)
         return ["task_id": .string(id.description)]
     }

@@ -1,7 +1,6 @@
 internal import EventBus
 internal import Events
 internal import JSON
-internal import Metrics
 internal import TaskWorkerCore
 
 /// `tasks.submit`: puts a task into its queue.
@@ -32,7 +31,7 @@ struct TaskSubmission: Sendable {
         let id = request.id ?? makeID(parts.clock.now)
         request.id = id
         // A task that finds no place in its queue must not take the key from those that do.
-        try await refuseIfFull(request.queue)
+        try await QueueBound(parts: parts).refuseIfFull(request.queue)
         if let holder = try await parts.store.claim(request, for: id, now: parts.clock.now) {
             guard request.links.uniquePolicy == .return else {
                 throw RPCError(409, "the task \(holder) has this unique key and is not finished")
@@ -47,18 +46,6 @@ struct TaskSubmission: Sendable {
             throw error
         }
         return ["task_id": .string(id.description)]
-    }
-
-    /// A queue that is bounded may still take a few more when several submit at the same moment.
-    private func refuseIfFull(_ queue: String) async throws {
-        guard let limit = parts.rules.limit(queue) else { return }
-        let counts = try await parts.bus.subjectCounts(
-            in: parts.subjects.tasksStream, matching: parts.subjects.tasks(queue: queue))
-        let count = counts.values.reduce(0, +)
-        guard count >= UInt64(limit) else { return }
-        Counter(label: "apus_tasks_refused_total", dimensions: [("queue", queue)]).increment()
-        throw RPCError(
-            503, "the queue \(queue) is full: it holds \(count) tasks and takes \(limit); try again when some are done")
     }
 
     /// Puts a task into its queue, under its id if it has one.
