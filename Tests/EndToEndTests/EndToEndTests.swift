@@ -334,12 +334,8 @@ extension EndToEndTests {
             }
         }
 
-        // It finds faults that are not mended yet, in about two runs of five, all of them after a kill -9 of nats-server: an
-        // acknowledged task that stays in the queue, and a status that is told to a user twice. Until then by hand:
-        // APUS_TEST_FAULTS=1.
         @Test(
             "workers are killed, stopped and drained under load and NATS restarted, and each task ends once",
-            .enabled(if: ProcessInfo.processInfo.environment["APUS_TEST_FAULTS"] != nil, "set APUS_TEST_FAULTS"),
             .timeLimit(.minutes(8)))
         func taskFaults() async throws {
             var configuration = SystemConfiguration()

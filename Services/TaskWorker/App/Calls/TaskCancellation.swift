@@ -66,7 +66,7 @@ struct TaskCancellation: Sendable {
     private func follow(_ cancelled: TaskRecord, replacing record: TaskRecord, _ settles: Bool) async throws {
         let (parts, id) = (parts, record.id)
         try await parts.store.markCancelled(id)
-        try await parts.announcer.announceIfMissing(record.status)
+        try await parts.announcer.announceIfMissing(record)
         try await parts.announcer.announce(cancelled.status)
         if settles { try await TaskSequelRunner(parts: parts).settle(cancelled) }
         // A running one is answered by its worker. One that waits need not be delivered only to be skipped.

@@ -107,7 +107,7 @@ struct TaskSequelRunner: Sendable {
         let message = BusMessage(
             subject: parts.subjects.task(queue: short.queue, name: short.name), payload: short.json.serialized())
         try await parts.buryIfMissing(message, of: failed)
-        try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(failed.status) }
+        try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(failed) }
         return failed
     }
 }

@@ -1,81 +1,125 @@
 internal import EventBus
 internal import Events
+internal import JSON
 internal import Logging
 internal import Metrics
 internal import ServiceLifecycle
 internal import TaskWorkerCore
 
-/// Removes from the queues what is there only because the server forgot that it was removed.
+/// Mends what a NATS server forgets of the queues when it is killed.
 ///
-/// A NATS server that is killed comes back with what it had written: that a message was acknowledged, but perhaps not yet that
-/// it is gone. Such a message is never delivered again, so nobody takes it away, and it counts as one that waits for ever.
-/// A worker acknowledges a task only when nothing is left to be done for it, so these may go. A task that is not over by its
-/// record stays, and is told to the log.
+/// Such a server comes back with what it had written: that a message was acknowledged, but perhaps not yet that it is gone.
+/// The message is then never delivered again, nobody takes it away, and it counts as one that waits for ever. Nor does the
+/// server find it by its subject, whose count was written: only a look at all messages does.
+///
+/// What is acknowledged is believed no more than that: a task that is over is concluded as if its message had been
+/// delivered, and one that is not is put into its queue once more.
 struct QueueSweep: Service {
-    /// How many messages are looked at in one go.
+    /// How many messages are looked at in one go: a long queue is looked through bit by bit.
     private static let pageLength = 64
+    private static let interval = Duration.seconds(5)
 
     let parts: WorkerParts
     let queues: [String]
 
+    /// How long a task must have been left alone: a worker that is at it writes, or loses it, within a lease.
+    private var patience: Duration { parts.lease * 2 }
+
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while (try? await parts.clock.pause(for: max(parts.lease, .seconds(5)))) != nil {
-                for queue in queues {
-                    do throws(BusError) {
-                        try await sweep(queue)
-                    } catch {
-                        parts.logger.debug(
-                            "a queue was not swept", metadata: ["task.queue": "\(queue)", "error": "\(error)"])
-                    }
+            var position: UInt64 = 0
+            while (try? await parts.clock.pause(for: max(parts.lease, QueueSweep.interval))) != nil {
+                do {
+                    position = try await sweep(after: position)
+                } catch {
+                    parts.logger.debug("the queues were not swept", metadata: ["error": "\(error)"])
                 }
             }
         }
     }
 
-    func sweep(_ queue: String) async throws(BusError) {
-        let (bus, stream) = (parts.bus, parts.subjects.tasksStream)
-        let acknowledged: UInt64
-        do throws(BusError) {
-            acknowledged = try await bus.consumerState(QueueWorker.consumer(queue), of: stream).acknowledged
-        } catch  where error.code == .notFound {
-            return
+    /// Looks at the messages that follow `position` in the stream.
+    /// - Returns: after which message to go on the next time.
+    func sweep(after position: UInt64) async throws -> UInt64 {
+        let settled = try await settledSequences()
+        guard let end = settled.values.max() else { return 0 }
+        let page = try await parts.bus.messages(
+            in: parts.subjects.tasksStream, subject: nil, after: position, limit: QueueSweep.pageLength)
+        for message in page {
+            guard let queue = parts.subjects.task(ofSubject: message.message.subject)?.queue,
+                let last = settled[queue], message.sequence <= last
+            else { continue }
+            try await mend(message, queue)
         }
-        var (position, removed) = (UInt64(0), 0)
-        while position < acknowledged {
-            // The first alone, since there is hardly ever one.
-            let page = try await bus.messages(
-                in: stream, subject: parts.subjects.tasks(queue: queue), after: position,
-                limit: removed == 0 ? 1 : QueueSweep.pageLength)
-            for message in page where message.sequence <= acknowledged {
-                guard try await isOver(message) else { continue }
-                try await bus.deleteMessage(in: stream, sequence: message.sequence)
-                removed += 1
-            }
-            guard let last = page.last?.sequence else { break }
-            position = last
-        }
-        guard removed > 0 else { return }
-        Counter(label: "apus_tasks_swept_total", dimensions: [("queue", queue)]).increment(by: removed)
-        parts.logger.notice(
-            "removed tasks that were over, which the server had forgotten to remove",
-            metadata: ["task.queue": "\(queue)", "count": "\(removed)"])
+        guard page.count == QueueSweep.pageLength, let last = page.last?.sequence, last < end else { return 0 }
+        return last
     }
 
-    private func isOver(_ message: StoredMessage) async throws(BusError) -> Bool {
+    /// Up to which message of the stream each queue's consumer delivers none any more.
+    private func settledSequences() async throws(BusError) -> [String: UInt64] {
+        var settled: [String: UInt64] = [:]
+        for queue in queues { settled[queue] = try await settledSequence(queue) }
+        return settled
+    }
+
+    private func settledSequence(_ queue: String) async throws(BusError) -> UInt64? {
+        do throws(BusError) {
+            let state = try await parts.bus.consumerState(QueueWorker.consumer(queue), of: parts.subjects.tasksStream)
+            // A killed server may have forgotten how far acknowledgements came until the next one comes.
+            return state.unacknowledged == 0 ? state.lastDelivered : state.acknowledged
+        } catch  where error.code == .notFound {
+            return nil
+        }
+    }
+
+    private func mend(_ stored: StoredMessage, _ queue: String) async throws {
         let task: TaskMessage
-        do {
-            task = try TaskMessage(message.message, sequence: message.sequence, storedAt: message.storedAt, parts)
+        do throws(TaskMessage.Malformed) {
+            task = try TaskMessage(stored.message, sequence: stored.sequence, storedAt: stored.storedAt, parts)
         } catch {
-            // Kept among the dead letters before it was acknowledged.
-            return true
+            return try await removeMalformed(stored, error, queue)
         }
         let record = try await parts.store.slot(user: task.request.user, id: task.id).record
-        // Of two messages of one task, the second is acknowledged while the first is being run.
-        guard let record, !record.state.isFinal, record.streamSequence == message.sequence else { return true }
+        let decision = Leftover.decide(
+            record: record, sequence: stored.sequence, storedAt: stored.storedAt, patience: patience,
+            retention: TaskStore.retention, now: parts.clock.now)
+        switch decision {
+        case .leave: return
+        case .conclude(let record): try await TaskConclusion(parts: parts).carryOut(record, of: stored.message)
+        case .remove: break
+        case .queueAgain: try await queueAgain(task, stored, isRecorded: record != nil)
+        }
+        try await remove(stored, queue)
+    }
+
+    private func removeMalformed(
+        _ stored: StoredMessage, _ malformed: TaskMessage.Malformed, _ queue: String
+    ) async throws {
+        try await parts.bury(
+            malformed: stored.message, malformed, sequence: stored.sequence, storedAt: stored.storedAt, attempts: 1)
+        try await remove(stored, queue)
+    }
+
+    private func queueAgain(_ task: TaskMessage, _ stored: StoredMessage, isRecorded: Bool) async throws {
+        var request = task.request
+        request.id = task.id
+        request.fixTimes(submittedAt: stored.storedAt)
+        var message = stored.message
+        message.payload = request.json.serialized()
+        // The task's own id would be one that the stream has seen.
+        message.headers[HeaderName.messageID] = "\(task.id)/again/\(stored.sequence)"
+        if isRecorded { message.headers[TaskStore.recordedHeader] = "1" }
+        try await parts.bus.append(message)
         parts.logger.warning(
-            "a task is acknowledged in its queue and not over; submit it again",
-            metadata: ["task.id": "\(task.id)", "status": "\(record.state.rawValue)"])
-        return false
+            "a task that the NATS server had forgotten to deliver is queued again",
+            metadata: ["task.id": "\(task.id)", "task.name": "\(request.name)"])
+    }
+
+    private func remove(_ stored: StoredMessage, _ queue: String) async throws {
+        try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: stored.sequence)
+        Counter(label: "apus_tasks_swept_total", dimensions: [("queue", queue)]).increment()
+        parts.logger.info(
+            "removed a task from its queue, which the NATS server had forgotten to remove",
+            metadata: ["task.queue": "\(queue)"])
     }
 }

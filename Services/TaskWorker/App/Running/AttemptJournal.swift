@@ -16,6 +16,8 @@ struct AttemptJournal: Sendable {
     private(set) var record: TaskRecord
     /// Written, but not published yet, in order.
     private var unannounced: [TaskStatus] = []
+    /// Some of them may be published: it was tried, and no answer came.
+    private var mayBeAnnounced = false
     /// The first of them, while they are being published: whether they are.
     private var beginning: Task<Bool, Never>?
     /// Reported, but not written yet.
@@ -33,8 +35,8 @@ struct AttemptJournal: Sendable {
         // Owned here: waited for before anything else is told.
         beginning = Task(executorPreference: parts.bus.taskExecutor) {
             do {
-                try await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
-                    try await parts.announcer.announce(unannounced)
+                try await parts.clock.repeatedly(while: { attempt.holdsLease }) { isRepeated throws(BusError) in
+                    try await parts.announcer.announce(unannounced, isRepeated: isRepeated)
                 }
                 return true
             } catch {
@@ -46,7 +48,7 @@ struct AttemptJournal: Sendable {
     /// Returns when it is known whether the beginning has been told.
     private mutating func settleBeginning() async {
         guard let beginning = beginning.take() else { return }
-        if await beginning.value { unannounced = [] }
+        if await beginning.value { unannounced = [] } else { mayBeAnnounced = true }
     }
 
     // MARK: Progress
@@ -85,7 +87,10 @@ struct AttemptJournal: Sendable {
     /// Publishes versions that others may have followed by now only while the lease says that they have not.
     private mutating func announce() async throws(BusError) {
         guard attempt.holdsLease else { return }
-        try await parts.announcer.announce(unannounced)
+        let isRepeated = mayBeAnnounced
+        mayBeAnnounced = true
+        try await parts.announcer.announce(unannounced, isRepeated: isRepeated)
+        mayBeAnnounced = false
         unannounced = []
     }
 
@@ -185,7 +190,7 @@ struct AttemptJournal: Sendable {
             return nil
         }
         let announcer = parts.announcer
-        try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(found.status) }
+        try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(found) }
         try await TaskSequelRunner(parts: parts).settle(found, headers: delivery.message.headers)
         try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }
         return found
@@ -194,19 +199,23 @@ struct AttemptJournal: Sendable {
     private mutating func dispose(_ end: AttemptEnd, _ delivery: Delivery, _ logger: Logger) async throws {
         await settleBeginning()
         let (announcer, statuses, attempt) = (parts.announcer, unannounced + [end.record.status], attempt)
+        let mayBeAnnounced = mayBeAnnounced
         switch end.disposal {
         case .acknowledge: break
         case .bury(let reason):
             try await parts.bury(delivery.message, of: end.record, reason: reason)
         case .redeliver(let delay):
             // Another worker may be at it as soon as the lease is over.
-            try? await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
-                if attempt.holdsLease { try await announcer.announce(statuses) }
+            try? await parts.clock.repeatedly(while: { attempt.holdsLease }) { isRepeated throws(BusError) in
+                guard attempt.holdsLease else { return }
+                try await announcer.announce(statuses, isRepeated: isRepeated || mayBeAnnounced)
             }
             return try await parts.clock.persist { () throws(BusError) in try await delivery.retry(after: delay) }
         }
         // Final: nobody follows it with another version, so it may come late but must come.
-        try await parts.clock.persist { () throws(BusError) in try await announcer.announce(statuses) }
+        try await parts.clock.repeatedly { isRepeated throws(BusError) in
+            try await announcer.announce(statuses, isRepeated: isRepeated || mayBeAnnounced)
+        }
         try await TaskSequelRunner(parts: parts).settle(end.record, headers: delivery.message.headers)
         try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }
     }

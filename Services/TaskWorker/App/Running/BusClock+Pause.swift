@@ -16,13 +16,24 @@ extension BusClock {
         while isWorthwhile: @Sendable () -> Bool = { true },
         _ operation: @Sendable () async throws(BusError) -> Value
     ) async throws -> Value {
+        try await repeatedly(while: isWorthwhile) { (_) async throws(BusError) in try await operation() }
+    }
+
+    /// As ``persist(while:_:)``, for what is done otherwise after a failure that leaves open whether it was done.
+    /// - Parameter operation: gets whether it is called again.
+    func repeatedly<Value: Sendable>(
+        while isWorthwhile: @Sendable () -> Bool = { true },
+        _ operation: @Sendable (_ isRepeated: Bool) async throws(BusError) -> Value
+    ) async throws -> Value {
         var delay = Duration.milliseconds(50)
+        var isRepeated = false
         while true {
             do throws(BusError) {
-                return try await operation()
+                return try await operation(isRepeated)
             } catch {
                 guard error.isRetryable, isWorthwhile(), !Task.isCancelled else { throw error }
             }
+            isRepeated = true
             try await pause(for: delay)
             delay = min(delay * 2, .seconds(2))
         }

@@ -33,7 +33,8 @@ struct DeliveryHandler: Sendable {
         Counter(label: "apus_tasks_malformed_total").increment()
         parts.logger.warning("a malformed task is kept as a dead letter", metadata: ["reason": "\(malformed.reason)"])
         try await parts.bury(
-            delivery.message, name: malformed.name, reason: malformed.reason, attempts: delivery.attempt)
+            malformed: delivery.message, malformed, sequence: delivery.sequence, storedAt: delivery.storedAt,
+            attempts: delivery.attempt)
         try await answer { () throws(BusError) in try await delivery.acknowledge() }
     }
 
@@ -103,7 +104,7 @@ struct DeliveryHandler: Sendable {
                 case .giveUp(let record, let previous):
                     if let previous {
                         try await answer { () throws(BusError) in
-                            try await announcer.announceIfMissing(previous.status)
+                            try await announcer.announceIfMissing(previous)
                         }
                     } else {
                         try await answer { () throws(BusError) in try await store.keep(request, of: record) }
@@ -166,7 +167,7 @@ struct DeliveryHandler: Sendable {
         if let previous {
             // A queued one was announced before it was written; of any other the announcement may have been lost.
             if previous.state != .queued {
-                try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
+                try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous) }
             }
         } else {
             try await answer { () throws(BusError) in try await store.keep(request, of: record) }
@@ -188,16 +189,7 @@ struct DeliveryHandler: Sendable {
 
     /// The task is over: makes sure that everybody knows, and takes it from the queue.
     private func conclude(_ record: TaskRecord, _ delivery: Delivery) async throws {
-        let announcer = parts.announcer
-        let isAnnounced = try await answer { () throws(BusError) in try await announcer.isAnnounced(record.status) }
-        if !isAnnounced {
-            // A failed task is among the dead letters before it is announced.
-            if record.state == .failed {
-                try await parts.buryIfMissing(delivery.message, of: record)
-            }
-            try await answer { () throws(BusError) in try await announcer.announce(record.status) }
-        }
-        try await TaskSequelRunner(parts: parts).settle(record, headers: delivery.message.headers)
+        try await TaskConclusion(parts: parts).carryOut(record, of: delivery.message)
         try await answer { () throws(BusError) in try await delivery.acknowledge() }
     }
 
@@ -227,7 +219,7 @@ struct DeliveryHandler: Sendable {
         ended.cancel(message: reason, at: clock.now)
         let record = ended
         if let previous {
-            try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous.status) }
+            try await answer { () throws(BusError) in try await announcer.announceIfMissing(previous) }
         } else {
             try await answer { () throws(BusError) in try await store.keep(request, of: record) }
             let queued = record.queuedStatus

@@ -26,8 +26,18 @@ extension WorkerParts {
         if !isThere { try await bury(message, of: record, reason: record.message ?? "failed") }
     }
 
-    /// Keeps a message among the dead letters. Tries until the bus takes it.
+    /// Keeps a message of a queue that is no task among the dead letters. Tries until the bus takes it.
     func bury(
+        malformed message: BusMessage, _ malformed: TaskMessage.Malformed, sequence: UInt64, storedAt: Timestamp,
+        attempts: Int
+    ) async throws {
+        try await bury(
+            message, name: malformed.name, reason: malformed.reason, attempts: attempts,
+            id: "malformed/\(sequence)/\(storedAt)")
+    }
+
+    /// Keeps a message among the dead letters. Tries until the bus takes it.
+    private func bury(
         _ message: BusMessage, name: String, reason: String, attempts: Int, id: String? = nil,
         headers: BusHeaders = [:]
     ) async throws {

@@ -8,6 +8,10 @@ internal import TaskWorkerCore
 /// Every version of a record has its own message id on each channel, so that publishing it again, by the same worker
 /// after a lost answer or by another one, stores nothing. Whoever replaces somebody else's version makes sure with
 /// ``announceIfMissing(_:)`` that it is out before its own is: what the other then publishes late is a duplicate.
+///
+/// A NATS server that is started again knows the ids only of messages that it still keeps, and of a busy user's channel that
+/// is not many. So who does not know whether a version was told looks at the newest on the task's own channel, which is told
+/// last and kept longest.
 struct TaskAnnouncer: Sendable {
     let bus: any EventBus
     let subjects: Subjects
@@ -23,40 +27,48 @@ struct TaskAnnouncer: Sendable {
 
     /// Tells several versions of one task, in their order and at once. Of each the user is told first, so that the version on
     /// the task's channel shows that both were told.
-    func announce(_ statuses: [TaskStatus]) async throws(BusError) {
-        var publications: [ChannelPublisher.Publication] = []
-        for status in statuses { TaskAnnouncer.add(status, to: &publications) }
-        try await publisher.publish(inOrder: publications)
+    /// - Parameter isRepeated: it was tried before, and it is not known whether they were told.
+    func announce(_ statuses: [TaskStatus], isRepeated: Bool = false) async throws(BusError) {
+        guard isRepeated, let id = statuses.first?.id else { return try await publish(statuses, ifMissing: nil) }
+        let user = statuses.lazy.compactMap(\.user).first
+        try await publish(statuses, ifMissing: try await told(id, user: user))
     }
 
-    private static func add(_ status: TaskStatus, to publications: inout [ChannelPublisher.Publication]) {
-        let payload = status.serialized()
+    private func publish(_ statuses: [TaskStatus], ifMissing told: ToldVersions?) async throws(BusError) {
+        var publications: [ChannelPublisher.Publication] = []
+        for status in statuses {
+            let payload = status.serialized()
+            if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
+                told?.isToldToUser(status) != true
+            {
+                publications.append(TaskAnnouncer.publication(of: status, payload, on: channel, as: "user"))
+            }
+            if told?.isTold(status) != true {
+                publications.append(TaskAnnouncer.publication(of: status, payload, on: status.id.channel, as: "task"))
+            }
+        }
+        if !publications.isEmpty { try await publisher.publish(inOrder: publications) }
+    }
+
+    private static func publication(
+        of status: TaskStatus, _ payload: [UInt8], on channel: ChannelName, as target: String
+    ) -> ChannelPublisher.Publication {
         // One event, though it goes to two channels: whoever follows both knows it by its id.
         var headers = BusHeaders()
         headers.describe(
             CloudEvent(
                 id: TaskAnnouncer.eventID(status), source: "apus/worker", type: TaskStatus.event,
                 time: status.updatedAt))
-        if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user) {
-            publications.append(
-                ChannelPublisher.Publication(
-                    payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, "user"),
-                    headers: headers))
-        }
-        publications.append(
-            ChannelPublisher.Publication(
-                payload, on: status.id.channel, event: TaskStatus.event,
-                messageID: TaskAnnouncer.messageID(status, "task"), headers: headers))
+        return ChannelPublisher.Publication(
+            payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, target),
+            headers: headers)
     }
 
-    /// Tells a version that somebody else should have told, unless it is the newest on the task's channel; and that the task
-    /// was queued, if nothing at all is there.
-    func announceIfMissing(_ status: TaskStatus) async throws(BusError) {
-        switch try await newest(status.id) {
-        case TaskAnnouncer.messageID(status, "task")?: return
-        case nil where status.attempt > 0 || status.sequence > 0: try await announce([status.whenQueued, status])
-        default: try await announce(status)
-        }
+    /// Tells a record's version that somebody else should have told, and what should have been told before it, unless it or a
+    /// later one is on the task's channel.
+    func announceIfMissing(_ record: TaskRecord) async throws(BusError) {
+        guard try await !isAnnounced(record.status) else { return }
+        try await announce(record.statuses, isRepeated: true)
     }
 
     /// Whether anything has been told of the task. What the streams forget when their server is killed, ids of messages that
@@ -69,18 +81,55 @@ struct TaskAnnouncer: Sendable {
     }
 
     func isAnnounced(_ status: TaskStatus) async throws(BusError) -> Bool {
-        try await newest(status.id) == TaskAnnouncer.messageID(status, "task")
+        guard let newest = try await newest(status.id) else { return false }
+        return status.version <= newest
     }
 
-    /// The id of the newest message on the task's channel.
-    private func newest(_ id: TaskID) async throws(BusError) -> String? {
+    /// The newest version on the task's channel.
+    private func newest(_ id: TaskID) async throws(BusError) -> TaskStatus.Version? {
         do throws(BusError) {
             let last = try await bus.lastMessage(
                 in: subjects.historyStream(namespace: id.channel.namespace), subject: subjects.channel(id.channel))
-            return last?.message.headers[HeaderName.messageID]
+            return last?.message.headers[HeaderName.messageID].flatMap { TaskAnnouncer.version(of: id, $0) }
         } catch  where error.code == .notFound {
             return nil
         }
+    }
+
+    /// What has been told to both.
+    private func told(_ id: TaskID, user: String?) async throws(BusError) -> ToldVersions {
+        var told = ToldVersions(onTask: try await newest(id))
+        if let channel = user.flatMap({ try? ChannelName(namespace: "user", name: $0) }) {
+            told.toUser = try await toldToUser(id, on: channel)
+        }
+        return told
+    }
+
+    private func toldToUser(_ id: TaskID, on channel: ChannelName) async throws(BusError) -> ToldVersions.ToUser {
+        let limit = 1000
+        let kept: [StoredMessage]
+        do throws(BusError) {
+            kept = try await bus.messages(
+                in: subjects.historyStream(namespace: channel.namespace), subject: subjects.channel(channel), after: 0,
+                limit: limit)
+        } catch  where error.code == .notFound {
+            return .nothing(since: Timestamp(seconds: 0))
+        }
+        let newest = kept.last { message in TaskAnnouncer.version(of: id, message) != nil }
+        if let version = newest.flatMap({ TaskAnnouncer.version(of: id, $0) }) { return .version(version) }
+        // A channel that is not full has let go of nothing but what is old.
+        guard kept.count < limit else { return .unknown }
+        guard kept.count > TaskAnnouncer.userHistory, let oldest = kept.first else {
+            return .nothing(since: Timestamp(seconds: 0))
+        }
+        return .nothing(since: oldest.storedAt)
+    }
+
+    /// How many messages of a user's channel are kept.
+    private static let userHistory = ChannelHistory.builtIn["user"]?.size ?? 0
+
+    private static func version(of id: TaskID, _ stored: StoredMessage) -> TaskStatus.Version? {
+        stored.message.headers[HeaderName.messageID].flatMap { version(of: id, $0) }
     }
 
     private static func messageID(_ status: TaskStatus, _ target: String) -> String {
@@ -89,5 +138,13 @@ struct TaskAnnouncer: Sendable {
 
     private static func eventID(_ status: TaskStatus) -> String {
         "\(status.id)/\(status.attempt)/\(status.sequence)"
+    }
+
+    /// The version of the task that a message with this id tells; nil for a message that is none of the task's.
+    private static func version(of id: TaskID, _ messageID: String) -> TaskStatus.Version? {
+        let parts = messageID.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0] == id.description, let attempt = Int(parts[1]), let sequence = Int(parts[2])
+        else { return nil }
+        return TaskStatus.Version(attempt: attempt, sequence: sequence)
     }
 }

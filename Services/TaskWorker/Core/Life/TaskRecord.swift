@@ -95,9 +95,6 @@ package struct TaskRecord: Sendable, Hashable {
             submittedAt: submittedAt, updatedAt: updatedAt)
     }
 
-    /// What its status was when it was submitted.
-    package var queuedStatus: TaskStatus { status.whenQueued }
-
     // MARK: Transitions
 
     /// How many attempts there are, said by the first worker that knows the task. Who submitted it may not.
@@ -194,14 +191,4 @@ package struct TaskRecord: Sendable, Hashable {
 
     /// `value` as a percentage that may be reported: 0 to 100, and 0 for what is no number.
     package static func percent(_ value: Double) -> Double { value.isNaN ? 0 : min(100, max(0, value)) }
-}
-
-extension TaskStatus {
-    /// What was to be told of the task before its first attempt.
-    package var whenQueued: TaskStatus {
-        var queued = self
-        (queued.state, queued.attempt, queued.sequence, queued.progress) = (.queued, 0, 0, 0)
-        (queued.message, queued.result, queued.updatedAt) = (nil, .null, queued.submittedAt)
-        return queued
-    }
 }

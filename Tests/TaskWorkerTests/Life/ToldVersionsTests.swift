@@ -1,0 +1,79 @@
+import Events
+import JSON
+import TaskWorkerCore
+import Testing
+
+@Suite struct ToldVersionsTests {
+    private let start = Timestamp(seconds: 1000)
+
+    private func record() throws -> TaskRecord {
+        TaskRecord(
+            queued: TaskRequest(name: "task", user: "42"), id: try #require(TaskID("t")), maximumAttempts: 3,
+            streamSequence: 5, at: start)
+    }
+
+    private func completed() throws -> TaskRecord {
+        var done = try record()
+        done.begin(worker: "w", streamSequence: 5, at: Timestamp(seconds: 1001))
+        done.complete(result: 7, at: Timestamp(seconds: 1002))
+        return done
+    }
+
+    private func text(_ statuses: [TaskStatus]) -> [String] {
+        statuses.map { "\($0.state.rawValue) \($0.attempt).\($0.sequence)" }
+    }
+
+    @Test("a record says all that leads to it, once and in order")
+    func statuses() throws {
+        #expect(try record().statuses == [try record().status])
+        let done = try completed().statuses
+        #expect(text(done) == ["queued 0.0", "started 1.1", "completed 1.2"])
+        #expect(done.last == (try completed().status))
+        #expect(done.map(\.result) == [.null, .null, 7])
+        #expect(done.map(\.updatedAt) == [start, Timestamp(seconds: 1001), Timestamp(seconds: 1002)])
+        #expect(done.map(\.progress) == [0, 0, 100])
+        var later = try record()
+        for attempt in 1...3 { later.begin(worker: "w", streamSequence: 5, delivery: attempt, at: start) }
+        #expect(text(later.statuses) == ["queued 0.0", "started 3.1"])
+        later.report(progress: 5, message: nil, at: start)
+        #expect(text(later.statuses) == ["queued 0.0", "started 3.1", "processing 3.2"])
+        var gone = try record()
+        gone.cancel(message: "stop", at: start)
+        #expect(text(gone.statuses) == ["queued 0.0", "cancelled 0.1"])
+    }
+
+    /// What the user, and what the task's channel is still to be told.
+    private func missing(_ told: ToldVersions) throws -> [[String]] {
+        let all = try completed().statuses
+        return [text(all.filter { !told.isToldToUser($0) }), text(all.filter { !told.isTold($0) })]
+    }
+
+    private let started = TaskStatus.Version(attempt: 1, sequence: 1)
+    private let all = ["queued 0.0", "started 1.1", "completed 1.2"]
+
+    @Test("whom nobody asked, the user was told what the task's channel holds")
+    func unknown() throws {
+        #expect(try missing(ToldVersions(onTask: nil)) == [all, all])
+        #expect(try missing(ToldVersions(onTask: started)) == [["completed 1.2"], ["completed 1.2"]])
+        let done = TaskStatus.Version(attempt: 1, sequence: 2)
+        #expect(try missing(ToldVersions(onTask: done)) == [[], []])
+    }
+
+    @Test("each of the two channels may have come further than the other")
+    func apart() throws {
+        #expect(
+            try missing(ToldVersions(onTask: nil, toUser: .version(started))) == [["completed 1.2"], all])
+        #expect(
+            try missing(ToldVersions(onTask: started, toUser: .nothing(since: start))) == [all, ["completed 1.2"]])
+    }
+
+    @Test("a user's channel that holds nothing of the task says nothing of the time before what it holds")
+    func letGo() throws {
+        let since = ToldVersions.ToUser.nothing(since: Timestamp(seconds: 1002))
+        #expect(
+            try missing(ToldVersions(onTask: TaskStatus.Version(attempt: 1, sequence: 2), toUser: since))
+                == [["completed 1.2"], []])
+        let later = ToldVersions.ToUser.nothing(since: Timestamp(seconds: 1003))
+        #expect(try missing(ToldVersions(onTask: started, toUser: later)) == [["completed 1.2"], ["completed 1.2"]])
+    }
+}
