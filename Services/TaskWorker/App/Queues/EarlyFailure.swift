@@ -25,10 +25,7 @@ struct EarlyFailure: Sendable {
             return false
         }
         // Whoever gets the message if this is not done to its end finds the record final, and does what is missing.
-        try await parts.announcer.announceIfMissing(record.status)
-        try await parts.bury(message.message, of: failed, reason: reason)
-        try await parts.announcer.announce(failed.status)
-        try await TaskSequelRunner(parts: parts).settle(failed, headers: message.message.headers)
+        try await TaskConclusion(parts: parts).carryOut(failed, of: message.message)
         try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: message.sequence)
         return true
     }
