@@ -110,11 +110,13 @@ let package = Package(
             name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CEpoll", path: "Shared/CEpoll"),
         .systemLibrary(name: "CMalloc", path: "Shared/CMalloc"),
+        .systemLibrary(name: "CPrefetch", path: "Shared/CPrefetch"),
+        library("Prefetch", path: "Shared/Prefetch", ["CPrefetch"]),
         library("Reactor", path: "Shared/Reactor", ["CEpoll", heap]),
         library("JSON", path: "Shared/JSON", ["CJansson", orderedCollections]),
         library("Deflate", path: "Shared/Deflate", ["CZlib"]),
         library("TLS", path: "Shared/TLS", ["COpenSSL"]),
-        library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", "Reactor", heap]),
+        library("NATSClient", path: "Shared/NATSClient", ["CNats", "JSON", "Prefetch", "Reactor", heap]),
         library("Events", path: "Shared/Events", ["JSON"]),
         library("EventBus", path: "Shared/EventBus", ["JSON", "Events", heap, logging]),
         library("ChannelHandlers", path: "Shared/ChannelHandlers", ["EventBus", "Events", "JSON", logging]),
@@ -136,7 +138,7 @@ let package = Package(
         library("GatewayWire", path: "Services/Gateway/Wire", ["JSON", "Events"]),
         library(
             "GatewaySession", path: "Services/Gateway/Session",
-            ["GatewayWire", "JSON", "Events", "EventBus", "Identity", dequeModule, logging, metrics]),
+            ["GatewayWire", "JSON", "Events", "EventBus", "Identity", "Prefetch", dequeModule, logging, metrics]),
         library(
             "GatewayEdge", path: "Services/Gateway/Edge",
             [

@@ -31,6 +31,7 @@ only  | Shared/NATSClient/.* | CNats | one module wraps libnats
 only  | Shared/JSON/.* | CJansson | one module wraps jansson
 only  | Shared/Deflate/.* | CZlib | one module wraps zlib
 only  | Services/Gateway/App/.* | CMalloc | only who has many connections has much to give back
+only  | Shared/Prefetch/.* | CPrefetch | one module wraps the instruction
 only  | Shared/TLS/.* | COpenSSL | one module wraps OpenSSL
 only  | Shared/Reactor/.* | CEpoll | one module waits for descriptors
 only  | Services/Gateway/(Edge|App)/.*|Shared/(NATSClient|EventBusNATS)/.* | Reactor | only those who own descriptors know the loop
@@ -47,6 +48,7 @@ only  | nowhere | XCTest|Testing | tests live in Tests
 allow | Shared/JSON/.* | CJansson|OrderedCollections|Foundation.*|Glibc|Musl|Darwin|Synchronization | the lowest layer
 allow | Shared/Reactor/.* | CEpoll|HeapModule|Synchronization|Glibc|Musl | a loop that knows nothing of what it serves
 allow | Shared/TLS/.* | COpenSSL|Synchronization|Glibc|Musl | sessions on descriptors, whatever is inside
+allow | Shared/Prefetch/.* | CPrefetch | a hint to the processor
 allow | Shared/Deflate/.* | CZlib | bytes in, bytes out
 allow | Shared/Events/.* | JSON|Foundation.*|Glibc|Musl|Darwin | pure values
 allow | Shared/EventBus/.* | JSON|Events|Logging|Synchronization|Dispatch|Foundation.*|Glibc|Musl|Darwin|DequeModule|HeapModule|Collections | a contract without a transport

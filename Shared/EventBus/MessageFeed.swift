@@ -49,6 +49,16 @@ public enum BusConnectionEvent: Sendable, Equatable {
 public protocol MessageReceiver: AnyObject, Sendable {
     /// - Parameter message: without its subject.
     func receive(_ message: BusMessage)
+
+    /// A message for it comes in a moment, and others for others before: it may have the memory fetched that it will need
+    /// then. It must not wait for anything.
+    /// - Parameter step: how many references away that memory lies: 1 is the receiver itself, which is in no cache yet; 2,
+    ///   a little later, what it refers to.
+    func fetch(_ step: Int)
+}
+
+extension MessageReceiver {
+    public func fetch(_ step: Int) {}
 }
 
 /// A running subscription.

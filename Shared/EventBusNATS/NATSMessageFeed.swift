@@ -128,6 +128,7 @@ package final class NATSMessageFeed: MessageFeed {
         init(_ receiver: any MessageReceiver) { self.receiver = receiver }
 
         func receive(_ message: CoreMessage) { receiver.receive(BusMessage(message, nil)) }
+        func fetch(_ step: Int) { receiver.fetch(step) }
     }
 
     /// Small enough to be kept without an allocation.

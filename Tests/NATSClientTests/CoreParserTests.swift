@@ -52,6 +52,38 @@ extension CoreParser {
     }
 }
 
+extension CoreParser {
+    /// The same with messages taken several at a time, and looked at when all of these have been found.
+    mutating func readTogether(
+        _ bytes: [UInt8], cuts: [Int] = [], limit: Int = 32
+    ) -> (heard: [Heard], error: CoreProtocolError?) {
+        var heard: [Heard] = []
+        var start = 0
+        for end in cuts + [bytes.count] {
+            let error = bytes[start..<end].withUnsafeBytes { piece -> CoreProtocolError? in
+                var piece = piece
+                var messages: [CoreMessage] = []
+                do throws(CoreProtocolError) {
+                    repeat {
+                        messages = []
+                        let other = try nextMessages(&piece, limit: limit, into: &messages)
+                        #expect(messages.count <= limit)
+                        heard += messages.map { Heard(.message($0)) }
+                        if let other { heard.append(Heard(other)) }
+                    } while !piece.isEmpty
+                    return nil
+                } catch {
+                    heard += messages.map { Heard(.message($0)) }
+                    return error
+                }
+            }
+            if let error { return (heard, error) }
+            start = end
+        }
+        return (heard, nil)
+    }
+}
+
 @Suite("What a NATS server sends", .timeLimit(.minutes(2)))
 struct CoreParserTests {
     static let stream: [UInt8] =
@@ -88,12 +120,33 @@ struct CoreParserTests {
             let (heard, error) = parser.read(Self.stream, cuts: cuts)
             // One is enough to know.
             try #require(heard == Self.expected && error == nil, "cut at \(cuts)")
+            var second = CoreParser()
+            let together = second.readTogether(Self.stream, cuts: cuts)
+            try #require(together.heard == Self.expected && together.error == nil, "together, cut at \(cuts)")
         }
         for first in 0...Self.stream.count { try expectSame([first]) }
         for first in stride(from: 0, through: Self.stream.count, by: 3) {
             for second in stride(from: first, through: Self.stream.count, by: 2) { try expectSame([first, second]) }
         }
         try expectSame(Array(0...Self.stream.count))
+    }
+
+    @Test("of messages that follow one another as many are found as are wanted, and no other operation is passed over")
+    func together() throws {
+        let text = "MSG a 1 1\r\nx\r\nMSG b 2 1\r\ny\r\nMSG c 3 1\r\nz\r\nPING\r\nMSG d 4 0\r\n\r\n"
+        var parser = CoreParser()
+        var numbers: [[Int]] = []
+        var others: [Heard?] = []
+        try Array(text.utf8).withUnsafeBytes { bytes in
+            var rest = bytes
+            while !rest.isEmpty {
+                var messages: [CoreMessage] = []
+                others.append(try parser.nextMessages(&rest, limit: 2, into: &messages).map(Heard.init))
+                numbers.append(messages.map(\.subscription))
+            }
+        }
+        #expect(numbers == [[1, 2], [3], [4]])
+        #expect(others == [nil, .ping, nil])
     }
 
     @Test("a large message in many pieces arrives whole, and so does what follows")
@@ -155,6 +208,10 @@ struct CoreParserTests {
             var cut = CoreParser()
             let found = cut.read(bytes, cuts: cuts.sorted())
             #expect(found.heard == expected.heard && found.error == expected.error, "seed \(seed), cuts \(cuts)")
+            var together = CoreParser()
+            let limit = Int.random(in: 1...4, using: &random)
+            let several = together.readTogether(bytes, cuts: cuts.sorted(), limit: limit)
+            #expect(several.heard == expected.heard && several.error == expected.error, "seed \(seed), cuts \(cuts)")
         }
     }
 }

@@ -281,21 +281,34 @@ package final class CoreConnection: Sendable {
         isHeard = true
         var rest = bytes
         var mustSettle = false
+        var messages: [CoreMessage] = []
+        messages.reserveCapacity(CoreConnection.batch)
         do throws(CoreProtocolError) {
-            while let operation = try socket.parser.next(&rest) {
-                if case .message(let message) = operation {
-                    // Without the lock: a receiver may subscribe and cancel.
-                    let receiver = state.withLock { $0.machine.subscriptions.receiver(of: message.subscription) }
-                    receiver?.receive(message)
-                } else {
-                    mustSettle = true
-                    socket.parser.maximumPayload = take(operation)
-                }
-            }
+            repeat {
+                messages.removeAll(keepingCapacity: true)
+                let other = try socket.parser.nextMessages(&rest, limit: CoreConnection.batch, into: &messages)
+                handOver(messages)
+                guard let other else { continue }
+                mustSettle = true
+                socket.parser.maximumPayload = take(other)
+            } while !rest.isEmpty
         } catch {
+            handOver(messages)
             return failed(socket, NATSError(.failed, "what the server sent cannot be read: \(error)"))
         }
         if mustSettle { settle() }
+    }
+
+    /// How many messages are found before they are handed over.
+    private static let batch = 32
+
+    private func handOver(_ messages: [CoreMessage]) {
+        if messages.count > 1 { state.withLock { $0.machine.subscriptions.fetch(for: messages) } }
+        for message in messages {
+            // Without the lock: a receiver may subscribe and cancel.
+            let receiver = state.withLock { $0.machine.subscriptions.receiver(of: message.subscription) }
+            receiver?.receive(message)
+        }
     }
 
     /// - Returns: how large a message may be from now on.

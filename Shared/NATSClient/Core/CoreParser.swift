@@ -58,6 +58,21 @@ package struct CoreParser: ~Copyable {
         }
     }
 
+    /// Whole messages that lie in `input` one after the other, up to `limit`. They live as long as `input` does, but for one
+    /// that had to be carried, which is then the only one and lives until more is asked for.
+    /// - Parameter messages: to which they are added, also if an error follows them.
+    /// - Returns: what came after them, if it was another operation.
+    mutating func nextMessages(
+        _ input: inout UnsafeRawBufferPointer, limit: Int, into messages: inout [CoreMessage]
+    ) throws(CoreProtocolError) -> CoreOperation? {
+        while messages.count < limit, let operation = try next(&input) {
+            guard case .message(let message) = operation else { return operation }
+            messages.append(message)
+            if isCarriedDone { break }
+        }
+        return nil
+    }
+
     /// How many bytes of `input` belong to the carried operation, as far as is known.
     private func missing(from input: UnsafeRawBufferPointer) -> Int {
         if carriedLength > 0 { return min(carriedLength - carried.count, input.count) }

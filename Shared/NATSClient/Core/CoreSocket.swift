@@ -19,7 +19,8 @@ final class CoreSocket: ReactorHandler, @unchecked Sendable {
     private weak let owner: CoreConnection?
     private var phase = Phase.finding
     private var addresses: ArraySlice<SocketAddress> = []
-    var parser = CoreParser()
+    /// Unchecked: only the reactor's thread touches it, and what it is asked for comes back before anybody is called.
+    @exclusivity(unchecked) var parser = CoreParser()
     /// What has been taken to be written, and how much of it has been.
     private var unsent: [UInt8] = []
     private var sentCount = 0

@@ -1,7 +1,18 @@
+internal import Prefetch
+
 /// Whom the messages of a subscription are for.
 package protocol CoreReceiver: AnyObject, Sendable {
     /// Called on the reactor's thread. It must not block, and keep nothing of the message.
     func receive(_ message: CoreMessage)
+
+    /// A message for it comes in a moment, and others for others before: it may have memory fetched (see ``Prefetch``).
+    /// - Parameter step: how many references away from the receiver it lies. Called for step 1, and after the other
+    ///   receivers have had theirs, for step 2.
+    func fetch(_ step: Int)
+}
+
+extension CoreReceiver {
+    package func fetch(_ step: Int) {}
 }
 
 /// The subscriptions of a connection, by the number that each has with the server: an array, since a message says the
@@ -80,6 +91,21 @@ package struct CoreSubscriptions {
 
     /// Whom a message with this number is for.
     func receiver(of number: Int) -> (any CoreReceiver)? { number < slots.count ? slots[number].receiver : nil }
+
+    /// Has all that these messages need fetched at the same time, since of very many subscriptions each is in no cache.
+    func fetch(for messages: [CoreMessage]) {
+        slots.withUnsafeBufferPointer { slots in
+            guard let first = slots.baseAddress else { return }
+            let numbers = messages.lazy.map(\.subscription).filter { $0 < slots.count }
+            for number in numbers { Prefetch.memory(first + number) }
+            for number in numbers {
+                if let receiver = slots[number].receiver { Prefetch.object(receiver) }
+            }
+            for step in 1...2 {
+                for number in numbers { slots[number].receiver?.fetch(step) }
+            }
+        }
+    }
 
     /// From the number `first` on as many as make about `limit` bytes of commands.
     /// - Returns: the number to go on from.

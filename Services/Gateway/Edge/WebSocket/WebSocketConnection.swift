@@ -32,15 +32,17 @@ final class WebSocketConnection: ReactorHandler, Transport {
         var isRefusable: Bool
     }
 
+    // What every message needs comes first, so that it lies together.
     private let loop: EdgeLoop
-    private var socket: SocketEnd
-    private var parser = WebSocketFrameParser()
-    private var id: ConnectionID?
     private var state = State.open
     private let isCompressed: Bool
     /// More waits than a client that keeps up leaves; the shard waits to be told that there is room.
     private var isFull = false
-    private var held: Held?
+    /// Unchecked: only the loop's thread touches it, and nothing that it calls comes back.
+    @exclusivity(unchecked) private var socket: SocketEnd
+    @exclusivity(unchecked) private var held: Held?
+    private var id: ConnectionID?
+    private var parser = WebSocketFrameParser()
 
     init(_ socket: SocketEnd, _ loop: EdgeLoop, isCompressed: Bool) {
         self.socket = socket

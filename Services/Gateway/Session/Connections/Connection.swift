@@ -14,23 +14,25 @@ package struct ConnectionID: Sendable, Hashable {
 /// Belongs to its shard and never leaves its executor. There are very many of them: what only some have, or only for a
 /// while, is in ``extras``.
 package final class Connection {
+    // What every message needs comes first, so that it lies together.
+    let transport: any Transport
+    /// What few connections have; nil while there is nothing.
+    @exclusivity(unchecked) private(set) var extras: ConnectionExtras?
+    package let protocolID: WireProtocolID
+    var isClosed = false
+    /// Whether something was written that waits for the end of the turn.
+    var isDirty = false
+    /// Whether anything came from the client since the last ping.
+    var isHeard = true
+    /// Whether the user registry counts it, as its session's user.
+    var isCounted = false
     package let id: ConnectionID
     var session: Session
     var codec: any WireProtocol
-    let transport: any Transport
     var subscriptions = ChannelTable<Subscription>()
-    /// What few connections have; nil while there is nothing.
-    private(set) var extras: ConnectionExtras?
     /// When the client last sent anything but a pong, or left its last channel.
     var lastCommandAt: Moment
     var deadlines: ConnectionDeadlines
-    package let protocolID: WireProtocolID
-    /// Whether the user registry counts it, as its session's user.
-    var isCounted = false
-    /// Whether anything came from the client since the last ping.
-    var isHeard = true
-    var isDirty = false
-    var isClosed = false
 
     /// Whether others see it: a poll comes and goes, and is nobody's presence.
     var isPresent: Bool { protocolID != .longPolling }

@@ -5,24 +5,26 @@ internal import Events
 ///
 /// Belongs to its shard and never leaves its executor.
 final class Subscription: OfChannel {
-    unowned let connection: Connection
-    let channel: ShardChannel
-    private var place: Place?
-    var backlog: Backlog?
+    // What every message needs comes first, so that it lies together.
+    /// Each holds the other until the subscription ends, which the end of the connection sees to.
+    let connection: Connection
+    @exclusivity(unchecked) var backlog: Backlog?
     /// The client has everything up to here.
     var startAfter: UInt64 = 0
     /// Of the channel's lives, the one that it follows: see ``HubChannel``.
     var generation: UInt32 = 0
     /// Where it stands among its group's members, or among those whose join is under way.
     var index: UInt32 = 0
-    /// Tells a join from an earlier one of the same connection and channel.
-    let joinID: UInt32
+    let channel: ShardChannel
+    @exclusivity(unchecked) private var place: Place?
     /// Whether the client asked to be told who comes and leaves, and the namespace offers it.
     var isToldChanges = false
     /// Whether the client will be back on the channel in a moment if the subscription ends now.
     var lingers = false
     /// Whether a hook was asked about it and may have admitted it: it is told when the subscription ends.
     var isKnownToHook: Bool
+    /// Tells a join from an earlier one of the same connection and channel.
+    let joinID: UInt32
 
     /// Whether it is new, its join is under way or it follows the channel.
     private enum Place {
@@ -56,6 +58,13 @@ final class Subscription: OfChannel {
     }
 
     func end() { place = nil }
+
+    /// Whether messages from `first` on, of one life of the channel, are for it as they are, if there is room for them.
+    func takesAll(from first: UInt64, ofLife life: UInt32) -> Bool {
+        // Positions are written between the messages for those who carry a cursor.
+        life == generation && (first == 0 || first > startAfter) && backlog == nil
+            && connection.extras?.cursor == nil && !connection.isClosed
+    }
 }
 
 /// What comes on a channel while somebody's join is under way.

@@ -1,6 +1,7 @@
 package import EventBus
 internal import Events
 internal import GatewayWire
+internal import Prefetch
 internal import Synchronization
 
 /// Messages on their way from the bus to the shards.
@@ -9,6 +10,12 @@ extension HubChannel: MessageReceiver {
     package func receive(_ message: BusMessage) {
         let consequence = received(message, now: hub.clock())
         if consequence != .nothing { hub.carryOut(consequence, self) }
+    }
+
+    package func fetch(_ step: Int) {
+        if step == 1 { return Prefetch.object(self, lines: 3) }
+        // Whoever holds the lock has more to do than this is worth waiting for.
+        state.withLockIfAvailable { $0.receivers.fetch() }
     }
 
     private func received(_ message: BusMessage, now: Timestamp) -> Consequence {
@@ -71,7 +78,7 @@ extension HubChannel: MessageReceiver {
     }
 
     func deliver(_ delivery: ChannelDelivery, _ state: borrowing State) {
-        for receiver in state.receivers { receiver.receive(delivery) }
+        state.receivers.deliver(delivery)
     }
 
     /// Gives something that is no message of the stream, such as a change of presence, to those who are here.

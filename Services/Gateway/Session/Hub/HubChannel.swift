@@ -9,9 +9,10 @@ internal import Synchronization
 /// Messages come on the feed's thread and go to the shards' inboxes under this channel's lock, so that every
 /// shard sees them in the same order. What needs the bus is done by the hub, which is told so by a ``Consequence``.
 package final class HubChannel: Sendable {
+    // What every message needs comes first, so that it lies together.
+    let hub: Hub
     package let name: ChannelName
     package let history: ChannelHistory?
-    let hub: Hub
 
     struct State {
         enum Phase {
@@ -25,23 +26,23 @@ package final class HubChannel: Sendable {
             case closed
         }
 
-        var subscription: (any BusSubscription)?
-        var epoch = ""
-        var chain = ContinuityChain(last: 0)
-        var recent: RecentMessages
         var receivers = ReceiverList()
-        /// What there is only while the channel starts, heals or loads; see ``HubChannel/Waiting``.
-        private var aside = Aside<Waiting>()
-        var idleSince: Moment?
         /// Grows with each interruption: what was passed on before one is of another life than what comes after it.
         var generation: UInt32 = 0
         var phase = Phase.starting
+        /// Whether a message has come by the subscription since the last audit, which proves that it lives.
+        var isProven = false
         /// Whether, once the present start or healing is done, the stream must be looked at again.
         var mustLookAgain = false
         /// Whether `recent` has been filled from the stream.
         var isLoaded = false
-        /// Whether a message has come by the subscription since the last audit, which proves that it lives.
-        var isProven = false
+        var chain = ContinuityChain(last: 0)
+        var recent: RecentMessages
+        var subscription: (any BusSubscription)?
+        var epoch = ""
+        /// What there is only while the channel starts, heals or loads; see ``HubChannel/Waiting``.
+        private var aside = Aside<Waiting>()
+        var idleSince: Moment?
 
         init(recent: RecentMessages) { self.recent = recent }
         mutating func changeWaiting<Value>(_ body: (inout Waiting) -> Value) -> Value {

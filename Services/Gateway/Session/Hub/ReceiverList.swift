@@ -1,3 +1,5 @@
+internal import Prefetch
+
 /// Those who want a channel: mostly one, and never many more than there are cores.
 struct ReceiverList: Sequence, Sendable {
     private var first: (any ChannelReceiver)?
@@ -21,6 +23,16 @@ struct ReceiverList: Sequence, Sendable {
             others.removeAll { $0 === receiver }
         }
         others.giveBackRoom()
+    }
+
+    func deliver(_ delivery: ChannelDelivery) {
+        first?.receive(delivery)
+        if !others.isEmpty { for receiver in others { receiver.receive(delivery) } }
+    }
+
+    /// Has the first fetched, who gets a message in a moment.
+    func fetch() {
+        if let first { Prefetch.object(first, lines: 2) }
     }
 
     func makeIterator() -> Iterator { Iterator(first: first, others: others.makeIterator()) }

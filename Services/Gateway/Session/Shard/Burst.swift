@@ -42,10 +42,7 @@ struct Burst {
 
     /// Whether nothing but a lack of room keeps the subscriber from getting all of them as they are.
     func isWhole(for subscription: Subscription) -> Bool {
-        let connection = subscription.connection
-        // Positions are written between the messages for those who carry a cursor.
-        return generation == subscription.generation && (first == 0 || first > subscription.startAfter)
-            && subscription.backlog == nil && connection.extras?.cursor == nil && !connection.isClosed
+        generation.map { subscription.takesAll(from: first, ofLife: $0) } ?? false
     }
 
     /// Of one message's encoded form.

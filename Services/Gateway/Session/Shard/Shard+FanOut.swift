@@ -6,11 +6,17 @@ extension Shard {
     /// Gives messages of one channel, in order, to its subscribers. They are encoded once for each group, whose members
     /// share the same bytes; those who can take all of them get them as one piece.
     func fanOut(_ message: ChannelMessage, _ others: [ChannelMessage] = [], _ channel: ShardChannel) {
-        for subscription in channel.joining {
-            subscription.join?.hold(message)
-            for message in others { subscription.join?.hold(message) }
+        if !channel.joining.isEmpty {
+            for subscription in channel.joining {
+                subscription.join?.hold(message)
+                for message in others { subscription.join?.hold(message) }
+            }
         }
         for group in channel.groups {
+            if others.isEmpty, let only = group.members.only {
+                deliver(message, of: group, to: only)
+                continue
+            }
             var burst = Burst(message, others, for: group)
             var count = 0
             for subscription in group.members { count += deliver(&burst, to: subscription) }
@@ -21,7 +27,7 @@ extension Shard {
     /// - Returns: how many of the messages were queued for the client.
     private func deliver(_ burst: inout Burst, to subscription: Subscription) -> Int {
         let connection = subscription.connection
-        if burst.isWhole(for: subscription), hasRoom(for: burst, on: connection) {
+        if burst.isWhole(for: subscription), hasRoom(for: burst.frame.count, on: connection) {
             connection.transport.write(burst.frame)
             markDirty(connection)
             return burst.count
@@ -31,10 +37,25 @@ extension Shard {
         return count
     }
 
-    /// Whether the client reads so fast that none of the messages would meet a bound.
-    private func hasRoom(for burst: Burst, on connection: Connection) -> Bool {
+    /// One message for the only subscriber, as it is on most channels: there is nothing to be shared.
+    private func deliver(_ message: ChannelMessage, of group: SubscriberGroup, to only: Subscription) {
+        let connection = only.connection
+        let bytes = group.encode(message)
+        if message.excludedClient == nil, only.takesAll(from: message.sequence, ofLife: message.generation),
+            hasRoom(for: bytes.count, on: connection)
+        {
+            connection.transport.write(bytes)
+            markDirty(connection)
+        } else if !deliver(message, SharedFrame(bytes), to: only) {
+            return
+        }
+        environment.metrics.sent(.publication, bytes: bytes.count)
+    }
+
+    /// Whether the client reads so fast that so many bytes of messages would meet no bound.
+    private func hasRoom(for count: Int, on connection: Connection) -> Bool {
         let limit = environment.rules.limits.outboundBytes
-        return limit == 0 || connection.transport.outstandingBytes + burst.frame.count <= limit / 2
+        return limit == 0 || connection.transport.outstandingBytes + count <= limit / 2
     }
 
     /// - Returns: whether it was queued for the client.

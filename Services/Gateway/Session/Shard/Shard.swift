@@ -17,7 +17,7 @@ package actor Shard {
     var connections: [ConnectionID: Connection] = [:]
     var channels: [ChannelName: ShardChannel] = [:]
     var deadlines: TimingWheel<ConnectionID>
-    private var dirty: [Connection] = []
+    @exclusivity(unchecked) private var dirty: [Connection] = []
     private var nextNumber: UInt64 = 0
     private var isDraining = false
     private var drain: DrainSchedule?
@@ -62,8 +62,10 @@ package actor Shard {
         // One look at the clock for the whole batch.
         var oldest: Timestamp?
         var index = 0
+        if items.count > 1 { for before in -LookAhead.distance..<0 { LookAhead.messages(items, from: before) } }
         while index < items.count {
             defer { index += 1 }
+            LookAhead.messages(items, from: index)
             let channel = items[index].channel
             switch items[index].delivery {
             case .message(let message):
@@ -109,11 +111,18 @@ package actor Shard {
 
     /// All that waits for a connection leaves in one write.
     func flushDirty() {
-        for connection in dirty {
+        guard !dirty.isEmpty else { return }
+        Shard.flush(dirty)
+        dirty.removeAll(keepingCapacity: true)
+    }
+
+    private static func flush(_ connections: [Connection]) {
+        for index in connections.indices {
+            LookAhead.connections(connections, from: index)
+            let connection = connections[index]
             connection.isDirty = false
             if !connection.isClosed { connection.transport.flush() }
         }
-        dirty.removeAll(keepingCapacity: true)
     }
 
     /// Frees what a crowd that has gone had needed.

@@ -9,12 +9,13 @@ internal import GatewayWire
 final class ShardChannel: ChannelReceiver, @unchecked Sendable {
     /// Nil only where a test has no shard.
     private let shard: Shard?
+    // Unchecked, as all that is only touched on the shard's executor and by nobody who calls back meanwhile.
+    @exclusivity(unchecked) private(set) var groups = GroupList()
+    /// Those whose join is under way.
+    @exclusivity(unchecked) private(set) var joining = SubscriptionList()
     /// The copy of the name that all who are on the channel keep.
     let name: ChannelName
     let namespace: NamespaceTraits
-    private(set) var groups = GroupList()
-    /// Those whose join is under way.
-    private(set) var joining = SubscriptionList()
 
     init(name: ChannelName, namespace: NamespaceTraits, shard: Shard?) {
         self.shard = shard
@@ -61,9 +62,9 @@ final class ShardChannel: ChannelReceiver, @unchecked Sendable {
 /// The subscribers of a channel that speak the same protocol and call the channel by the same name.
 final class SubscriberGroup {
     let label: String
-    private(set) var members = SubscriptionList()
+    @exclusivity(unchecked) private(set) var members = SubscriptionList()
     /// The next group of the channel.
-    fileprivate var next: SubscriberGroup?
+    @exclusivity(unchecked) fileprivate var next: SubscriberGroup?
     let protocolID: WireProtocolID
 
     init(protocolID: WireProtocolID, label: String) {
@@ -89,7 +90,7 @@ final class SubscriberGroup {
 
 /// The groups of a channel: nearly always one, so that each knows the next and no list is kept.
 struct GroupList: Sequence, IteratorProtocol {
-    private var head: SubscriberGroup?
+    private(set) var head: SubscriberGroup?
 
     var isEmpty: Bool { head == nil }
 

@@ -1,8 +1,10 @@
 /// Subscriptions, each of which knows its place. The only one, as most channels have it, needs no memory here.
 struct SubscriptionList: Sequence {
-    private var first: Subscription?
+    private(set) var first: Subscription?
     private var others: [Subscription] = []
 
+    /// The only one, of most.
+    var only: Subscription? { others.isEmpty ? first : nil }
     var isEmpty: Bool { first == nil }
     var count: Int { first == nil ? 0 : others.count + 1 }
 
@@ -25,12 +27,25 @@ struct SubscriptionList: Sequence {
         others.giveBackRoom()
     }
 
-    func makeIterator() -> Iterator { Iterator(first: first, others: others.makeIterator()) }
+    func makeIterator() -> Iterator { Iterator(first: first, others: others) }
 
+    /// Has what the next ones refer to fetched meanwhile.
     struct Iterator: IteratorProtocol {
         fileprivate var first: Subscription?
-        fileprivate var others: IndexingIterator<[Subscription]>
+        fileprivate let others: [Subscription]
+        private var index = 0
 
-        mutating func next() -> Subscription? { first.take() ?? others.next() }
+        fileprivate init(first: Subscription?, others: [Subscription]) {
+            self.first = first
+            self.others = others
+        }
+
+        mutating func next() -> Subscription? {
+            if let first = first.take() { return first }
+            guard index < others.count else { return nil }
+            defer { index += 1 }
+            LookAhead.subscriptions(others, from: index)
+            return others[index]
+        }
     }
 }
