@@ -91,6 +91,65 @@ import Testing
         for subscription in running { subscription.cancel() }
     }
 
+    @Test("nothing is due between heartbeats while nobody comes or goes; what happens is due when it must be told")
+    func due() async throws {
+        let (a, b, _, running) = try await pair()
+        // The heartbeat that is due now, and what follows from it.
+        time.pass(.seconds(3))
+        try await pass(0.1, a, b)
+        let quiet = time.now
+        #expect(quiet < a.service.due(now: quiet))
+        #expect(a.service.due(now: quiet) <= quiet.advanced(by: .milliseconds(2500)))
+        a.service.join(lobby, ann("1"))
+        #expect(a.service.due(now: quiet) == quiet)
+        try await pass(0.1, a, b)
+        #expect(time.now < a.service.due(now: time.now))
+        // Its connection broke: announced now, and told when it has not come back for so long.
+        a.service.leave(lobby, client: "1", lingers: true)
+        let broken = time.now
+        #expect(a.service.due(now: broken) == broken)
+        try await pass(2.5, a, b)
+        let end = broken.advanced(by: .seconds(4))
+        while a.service.due(now: time.now) < end {
+            time.pass(.milliseconds(50))
+            a.service.step(now: time.now)
+            b.service.step(now: time.now)
+            try await delivered()
+        }
+        #expect(a.service.due(now: time.now) == end, "before the next heartbeat")
+        #expect(b.service.due(now: time.now) <= end.advanced(by: PresenceService.tick * 2), "which heard of it later")
+        for subscription in running { subscription.cancel() }
+    }
+
+    @Test("a gateway that rests is woken by whoever comes, here or elsewhere, and by the end of its task")
+    func rests() async throws {
+        let start = ContinuousClock.now
+        let changes = Inbox<PresenceChange>()
+        func service(_ node: String, lease: Duration, _ told: @escaping @Sendable (PresenceChange) -> Void)
+            -> PresenceService
+        {
+            PresenceService(
+                node: node, bus: bus.anotherConnection(), subjects: .standard, lease: lease, linger: .seconds(4),
+                logger: Logger(label: "test"),
+                clock: { Moment(milliseconds: Int64(start.duration(to: .now) / .milliseconds(1))) },
+                onChange: { for change in $0 { told(change) } })
+        }
+        // So that no heartbeat is due for a quarter of an hour.
+        let here = service("here", lease: .seconds(3600)) { changes.append($0) }
+        let there = service("there", lease: .seconds(3600)) { _ in }
+        let running = [Task { try await here.run() }, Task { try await there.run() }]
+        for client in ["1", "2", "3"] {
+            // A rest begins when a tick has passed in which nothing came.
+            try await Task.sleep(for: PresenceService.tick * 3)
+            here.join(lobby, ClientInfo(client: client, user: client))
+            there.join(lobby, ClientInfo(client: "there-\(client)", user: "there-\(client)"))
+            while here.statistics(of: lobby).clients < 2 * Int(client)! { await Task.yield() }
+        }
+        try await changes.wait(for: 6)
+        for task in running { task.cancel() }
+        for task in running { try await task.value }
+    }
+
     @Test("a crowd that comes in one tick is told in one batch and announced in few messages")
     func crowd() async throws {
         let (a, b, _, running) = try await pair()

@@ -19,6 +19,16 @@ package final class PresenceService: Sendable {
         var requests: Set<String> = []
         var mustTellState = false
         var heartbeatDue: Moment?
+        /// Ends the rest of ``PresenceService/run()`` while it takes one.
+        var rest: OneShot<Void>?
+
+        /// When there is something to do: `now` if there is already.
+        func due(_ now: Moment) -> Moment {
+            guard let heartbeatDue, untold.isEmpty, requests.isEmpty, !mustTellState, !table.hasPending else {
+                return now
+            }
+            return [heartbeatDue, shown.nextDeadline, table.firstExpiry].lazy.compactMap { $0 }.min() ?? now
+        }
 
         mutating func apply(_ changes: [MembershipChange], _ now: Moment) {
             for change in changes {
@@ -61,9 +71,10 @@ package final class PresenceService: Sendable {
 
     package func join(_ channel: ChannelName, _ info: ClientInfo) {
         let now = clock()
-        state.withLock { state in
-            guard let change = state.table.join(channel, info) else { return }
+        change { state in
+            guard let change = state.table.join(channel, info) else { return false }
             state.apply([change], now)
+            return true
         }
     }
 
@@ -71,10 +82,19 @@ package final class PresenceService: Sendable {
     ///   for the linger time then.
     package func leave(_ channel: ChannelName, client: String, lingers: Bool = false) {
         let now = clock()
-        state.withLock { state in
-            guard let change = state.table.leave(channel, client: client, lingers ? .dropped : .left) else { return }
+        change { state in
+            guard let change = state.table.leave(channel, client: client, lingers ? .dropped : .left) else {
+                return false
+            }
             state.apply([change], now)
+            return true
         }
+    }
+
+    /// - Parameter body: returns whether there is something to do now, or earlier than before.
+    private func change(_ body: (inout State) -> Bool) {
+        let rest = state.withLock { body(&$0) ? $0.rest.take() : nil }
+        rest?.fulfil(())
     }
 
     // MARK: Looking
@@ -96,11 +116,40 @@ package final class PresenceService: Sendable {
         defer { subscription.cancel() }
         while !Task.isCancelled {
             step(now: clock())
+            // What comes meanwhile goes together.
             try? await Task.sleep(for: PresenceService.tick)
+            await rest()
         }
         step(now: clock())
         publish(.goodbye(node: node))
     }
+
+    /// Returns when there is something to do, or the task is cancelled: a gateway where nobody comes and goes is not to be
+    /// woken for every tick.
+    private func rest() async {
+        let rest = OneShot<Void>()
+        let duration = state.withLock { state -> Duration? in
+            let now = clock()
+            let due = state.due(now)
+            guard due > now else { return nil }
+            state.rest = rest
+            return now.duration(to: due)
+        }
+        guard let duration else { return }
+        await withTaskCancellationHandler {
+            let alarm = Task {
+                try? await Task.sleep(for: duration)
+                rest.fulfil(())
+            }
+            await rest.value()
+            alarm.cancel()
+        } onCancel: {
+            rest.fulfil(())
+        }
+    }
+
+    /// When ``step(now:)`` has something to do, if nothing happens before; `now` if it has already.
+    package func due(now: Moment) -> Moment { state.withLock { $0.due(now) } }
 
     /// Begins to take in what the others announce, and asks them who is there.
     package func listen() throws -> any BusSubscription {
@@ -115,15 +164,16 @@ package final class PresenceService: Sendable {
     }
 
     private func receive(_ announcement: PresenceAnnouncement, now: Moment) {
-        state.withLock { state in
+        change { state in
             let effect = state.table.receive(announcement, now: now)
             state.apply(effect.changes, now)
             if let other = effect.request { state.requests.insert(other) }
             if effect.mustTellState { state.mustTellState = true }
+            return effect != PresenceTable.Effect()
         }
     }
 
-    /// Announces and tells everything that is due. Called by one caller at a time, every ``tick``.
+    /// Announces and tells everything that is due. Called by one caller at a time, at most every ``tick``.
     package func step(now: Moment) {
         let (announcements, changes) = state.withLock { state -> ([PresenceAnnouncement], [PresenceChange]) in
             let lost = state.table.others

@@ -81,6 +81,12 @@ package struct PresenceTable: Sendable {
 
     package var heartbeat: PresenceAnnouncement { .heartbeat(node: node, number: number, digest: own.digest) }
 
+    /// Whether the others have not heard everything.
+    package var hasPending: Bool { !pending.isEmpty }
+
+    /// When the first of the others has been silent for too long, if nothing comes of it until then.
+    package var firstExpiry: Moment? { remotes.values.lazy.map(\.heardAt).min()?.advanced(by: lease) }
+
     /// As one part; the codec cuts it up.
     package var state: PresenceAnnouncement { .state(node: node, number: number, part: 0, of: 1, own.all) }
 

@@ -159,6 +159,14 @@ package struct ShownPresence: Sendable {
         return changes
     }
 
+    /// When time alone brings about something next, at the earliest.
+    package var nextDeadline: Moment? {
+        switch (tellAt.first?.at, awayUntil.first?.at) {
+        case (let one?, let other?): min(one, other)
+        case (let one, let other): one ?? other
+        }
+    }
+
     private mutating func settle(_ deadline: Deadline) -> PresenceChange? {
         let (name, id) = (deadline.channel, deadline.id)
         guard waiting[name]?[id] == deadline.at, var channel = channels.removeValue(forKey: name) else { return nil }
