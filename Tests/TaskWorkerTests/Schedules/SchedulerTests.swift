@@ -34,6 +34,9 @@ import Testing
         let bench = WorkerBench(clock: clock)
         let schedules = [try schedule("*/5 * * * *", missed: "all")]
         let connections = (0..<3).map { _ in bench.bus.anotherConnection() }
+        let stopping = Signal()
+        async let _: Void = pass(clock, from: stopping)
+        defer { stopping.send() }
         try await bench.withWorker([tick], on: connections[0], configure: { $0.schedules = schedules }) { _ in
             try await bench.withWorker([tick], on: connections[1], configure: { $0.schedules = schedules }) { _ in
                 try await bench.withWorker([tick], on: connections[2], configure: { $0.schedules = schedules }) { _ in
@@ -58,6 +61,8 @@ import Testing
                     }
                     let tasks = try await bench.patiently("tasks.list", ["limit": 200])["tasks"]?.arrayValue ?? []
                     #expect(Set(tasks.map { $0["task_id"] }).count == tasks.count, "seed \(seed)")
+                    // A worker that is stopped ends what it has begun, and what failed is tried again when the clock says so.
+                    stopping.send()
                 }
             }
         }
@@ -132,6 +137,15 @@ import Testing
         while try await !condition() {
             clock.advance(by: .milliseconds(500))
             try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// Lets time pass from the signal on until the calling task is cancelled.
+    private func pass(_ clock: ManualClock, from signal: Signal) async {
+        await signal.wait()
+        while !Task.isCancelled {
+            clock.advance(by: .milliseconds(500))
+            try? await Task.sleep(for: .milliseconds(10))
         }
     }
 
