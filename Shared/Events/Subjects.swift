@@ -75,6 +75,9 @@ public struct Subjects: Sendable, Hashable {
         SubjectToken.encode(queue).replacing(".", with: "%2E")
     }
 
+    /// `apus.expiring.<when>.<which>`: workers' notes of when tasks expire that wait in queues.
+    public func expiring(_ entry: String) -> String { "\(prefix).expiring.\(entry)" }
+
     /// `apus.rpc.<method>`; a method has dots: `notifications.list`.
     public func rpc(_ method: String) -> String { "\(prefix).rpc.\(SubjectToken.encode(method))" }
 
@@ -111,6 +114,7 @@ public struct Subjects: Sendable, Hashable {
 
     public var eventsStream: String { "\(upperPrefix)_EVENTS" }
     public var tasksStream: String { "\(upperPrefix)_TASKS" }
+    public var expiringStream: String { "\(upperPrefix)_EXPIRING" }
     public var deadStream: String { "\(upperPrefix)_DEAD" }
     /// The stream that keeps the history of a namespace's channels.
     public func historyStream(namespace: String) -> String {

@@ -39,6 +39,7 @@ struct Worker: Service {
             group.addTask { try await WorkerHeart(parts: parts, places: configuration.queues).run() }
             group.addTask { try await QueueMeter(parts: parts).run() }
             group.addTask { try await QueueBoundWatch(parts: parts).run() }
+            group.addTask { try await ExpiryWatch(parts: parts).run() }
             let places = makePlaces()
             group.addTask { try await QueueSweep(parts: parts, queues: configuration.queues.keys.sorted()).run() }
             for (queue, gate) in parts.rules.gates {
@@ -69,6 +70,7 @@ struct Worker: Service {
             return try await cancelWhenGracefulShutdown {
                 try await context.untilAvailable("the streams of tasks") {
                     try await context.bus.ensureStream(.tasks(context.subjects))
+                    try await context.bus.ensureStream(ExpiryBook.specification(context.subjects))
                     try await DeadLetters(bus: context.bus, subjects: context.subjects).ensureStream()
                     return (
                         TaskStore(bucket: try await context.bus.keyValue(TaskStore.specification(context.subjects))),

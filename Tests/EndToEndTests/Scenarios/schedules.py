@@ -74,6 +74,14 @@ async def scenario():
         "tasks": [{"name": "add", "args": {"previous": n}} for n in range(50)], "then": {"name": "add.all"}})
     end = await final_of_callback(bus, group["then"])
     expect("the callback's result", end["result"], sum(range(1, 51)))
+    chain_of_two = {"name": "add", "args": {"previous": 1}, "chain": [{"name": "add", "delay": "1h"}]}
+    group = await call(bus, "tasks.group", {
+        "tasks": [{"name": "add", "delay": "1h"}] * 20 + [chain_of_two], "then": {"name": "add.all"}})
+    expect("the beginning of a chain", (await final(bus, group["task_ids"][20]))["status"], "completed")
+    group = {"group_id": group["group_id"]}
+    expect("a cancelled group", await call(bus, "tasks.group.cancel", group), {**group, "cancelled": 21, "remaining": 0})
+    status = await call(bus, "tasks.group.get", group)
+    expect("its end", (status["status"], status["cancelled"], status["then"]), ("finished", 21, None))
     expect("the first of the chain", (await final(bus, chain["task_id"]))["result"], 2)
 
     say("a dead letter with its errors, repeated with one call")

@@ -102,10 +102,23 @@ async def scenario():
     say("a paused queue begins nothing in either worker, also after a restart, and refuses what is beyond its bound")
     await call(bus, "queues.pause", queue="bounded")
     await eventually("the pause", lambda: paused(bus))
+    fading = await submit(bus, "apus.noop", queue="bounded", expires=2)
+    submitted = time.time()
+    found = await ended(bus, fading)
+    assert found["status"] == "failed" and "expired" in found["message"], found
+    assert 2 <= moment(found["updated_at"]) - submitted + 0.1 < 5, f"at {moment(found['updated_at']) - submitted}"
     tasks = [await submit(bus, "apus.noop", queue="bounded") for _ in range(5)]
     reply = await call(bus, "tasks.submit", name="apus.noop", queue="bounded")
     expect("the refusal's code", reply["error"]["code"], 503)
     assert "full" in reply["error"]["message"], reply
+    for number in range(3):
+        await bus.jetstream().publish(
+            "apus.task.bounded.apus.noop", json.dumps({"id": f"beyond-{number}", "user": "42"}).encode(), timeout=LIMIT)
+    for number in range(3):
+        found = await ended(bus, f"beyond-{number}")
+        assert found["status"] == "failed" and "the queue bounded is full" in found["message"], found
+        assert [letter for letter in await dead_letters(bus) if f"beyond-{number}".encode() in letter[2]], "no letter"
+    expect("what is left of them", (await queue(bus, "bounded"))["depth"], 5)
     await control("kill", "worker")
     await control("start", "worker")
     found = await queue(bus, "bounded")

@@ -53,10 +53,7 @@ struct TaskCancellation: Sendable {
     /// Does what follows a cancel, for a task that somebody else has cancelled and perhaps left at that.
     func complete(_ cancelled: TaskRecord) async throws {
         guard cancelled.state == .cancelled else { return }
-        if try await !parts.announcer.isAnnounced(cancelled.status) {
-            try await parts.announcer.announceQueued(cancelled.queuedStatus)
-            try await parts.announcer.announce(cancelled.status)
-        }
+        try await parts.announcer.announceIfMissing(cancelled)
         if cancelled.attempt == 0, let sequence = cancelled.streamSequence {
             try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: sequence)
         }

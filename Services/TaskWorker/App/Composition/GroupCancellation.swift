@@ -7,7 +7,7 @@ internal import TaskWorkerCore
 /// one, as when a group is formed.
 struct GroupCancellation: Sendable {
     /// How many tasks are ended at once, and how many before the group's record is written.
-    private static let (width, pageLength) = (16, 200)
+    private static let (width, pageLength) = (16, 100)
     private static let message = "cancelled with its group"
     /// How long whoever calls waits for it; what is left then goes on by itself.
     static let patience = Duration.seconds(3)

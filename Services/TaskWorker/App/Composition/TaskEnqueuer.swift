@@ -55,6 +55,10 @@ struct TaskEnqueuer: Sendable {
             let slot = try await parts.store.slot(user: queued.user, id: queued.id)
             guard slot.revision == nil else { return }
             try await parts.store.keep(request, of: queued)
+            if let expiry = request.expiry(submittedAt: queued.submittedAt) {
+                let book = ExpiryBook(bus: parts.bus, subjects: parts.subjects)
+                try await book.note(queued, expiring: expiry, now: parts.clock.now)
+            }
             if isNew {
                 try await parts.announcer.announce(queued.status)
             } else {

@@ -25,9 +25,14 @@ struct EarlyFailure: Sendable {
             return false
         }
         // Whoever gets the message if this is not done to its end finds the record final, and does what is missing.
+        try await complete(failed, message)
+        return true
+    }
+
+    /// Does what follows, for a task that somebody else may have given up and left at that.
+    func complete(_ failed: TaskRecord, _ message: StoredMessage) async throws {
         try await TaskConclusion(parts: parts).carryOut(failed, of: message.message)
         try await parts.bus.deleteMessage(in: parts.subjects.tasksStream, sequence: message.sequence)
-        return true
     }
 }
 

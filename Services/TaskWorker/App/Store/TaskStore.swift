@@ -35,6 +35,11 @@ struct TaskStore: Sendable {
         try await slot(key: TaskStore.key(user: user, id: id))
     }
 
+    /// - Parameter token: ``userToken(_:)`` of the task's user.
+    func slot(userToken token: String, id: TaskID) async throws(BusError) -> TaskSlot {
+        try await slot(key: "task.\(token).\(id)")
+    }
+
     /// What the bucket holds of a task that nobody has recorded.
     func emptySlot(user: String?, id: TaskID) -> TaskSlot {
         TaskSlot(key: TaskStore.key(user: user, id: id), record: nil, revision: nil, isAssumed: true)
@@ -101,7 +106,10 @@ struct TaskStore: Sendable {
 
     // MARK: Keys
 
-    static func key(user: String?, id: TaskID) -> String { "task.\(user.map(token) ?? "=").\(id)" }
+    static func key(user: String?, id: TaskID) -> String { "task.\(userToken(user)).\(id)" }
+
+    /// The token of a key that says whose task it is.
+    static func userToken(_ user: String?) -> String { user.map(token) ?? "=" }
 
     /// A user's id, or other text, as one token of a key: what a key's token cannot hold becomes `=XX`.
     static func token(_ text: String) -> String {

@@ -108,7 +108,7 @@ package enum Admission: Sendable, Hashable {
     private static func expired(_ delivered: Delivered, _ record: TaskRecord, now: Timestamp) -> TaskRecord? {
         guard record.attempt == 0, let expiry = delivered.expiry, expiry <= now else { return nil }
         var next = record
-        next.fail(message: "expired: it had not begun by \(expiry)", at: now)
+        next.fail(message: TaskRecord.expired(expiry), at: now)
         return next
     }
 

@@ -141,6 +141,9 @@ package struct TaskRecord: Sendable, Hashable {
         note(error: message, at: now)
     }
 
+    /// Why a task is given up that expired.
+    package static func expired(_ expiry: Timestamp) -> String { "expired: it had not begun by \(expiry)" }
+
     /// The attempt failed; the next one may begin at `due`.
     package mutating func retry(message: String, due: Timestamp, at now: Timestamp) {
         guard advance(to: .retrying, message: message, at: now) else { return }
