@@ -53,7 +53,8 @@ public protocol EventBus: MessageFeed {
         in stream: String, subject: String?, after: UInt64, limit: Int
     ) async throws(BusError) -> [StoredMessage]
 
-    /// The newest message of `stream` on `subject`; nil if there is none.
+    /// The newest message of `stream` on `subject`; nil if there is none. Servers of NATS 2.9 find none either once the newest
+    /// was removed by ``deleteMessage(in:sequence:)``, so this is for streams whose messages go by age, number or purges.
     func lastMessage(in stream: String, subject: String) async throws(BusError) -> StoredMessage?
 
     /// Removes one message; nothing happens if it is not there.

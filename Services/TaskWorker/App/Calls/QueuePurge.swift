@@ -22,18 +22,21 @@ struct QueuePurge: Sendable {
         let subject = parts.subjects.tasks(queue: queue)
         let end = ContinuousClock.now + QueuePurge.patience
         // What comes in meanwhile is not meant.
-        let last = try await parts.bus.lastMessage(in: stream, subject: subject)?.sequence ?? 0
-        var (purged, position) = (0, UInt64(0))
-        while position < last, ContinuousClock.now < end {
+        let last = try await parts.bus.streamState(stream).lastSequence
+        var (purged, position, isDone) = (0, UInt64(0), false)
+        while !isDone, ContinuousClock.now < end {
             let page = try await parts.bus.messages(
                 in: stream, subject: subject, after: position, limit: QueuePurge.pageLength
             ).filter { $0.sequence <= last }
-            guard let lastOfPage = page.last?.sequence else { break }
+            guard let lastOfPage = page.last?.sequence else {
+                isDone = true
+                break
+            }
             purged += try await page.mapAtOnce(QueuePurge.concurrency) { try await cancel($0) }.count { $0 }
             position = lastOfPage
         }
         var remaining = 0
-        if position < last {
+        if !isDone {
             remaining = try await parts.bus.subjectCounts(in: stream, matching: subject).reduce(0) {
                 $0 + Int(clamping: $1.value)
             }
