@@ -43,6 +43,7 @@ struct ToolTests {
         #expect(result.errors.contains("did you mean `apus event`?"), "\(result.errors)")
         for (typed, meant) in [
             (["task", "lst"], "task list"), (["queue", "pase"], "queue pause"), (["dead", "reply"], "dead replay"),
+            (["tsak", "list"], "task"),
         ] {
             let below = try await ToolProcess.run(typed)
             #expect(below.status == 64)

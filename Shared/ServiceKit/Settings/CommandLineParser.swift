@@ -68,16 +68,21 @@ public enum Suggestion {
             .min { $0.1 < $1.1 }?.0
     }
 
-    /// Levenshtein's distance.
+    /// Levenshtein's distance, where two neighbours in the wrong order are one mistake.
     private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        var beforePrevious: [Int] = []
         var previous = Array(0...right.count)
         for (row, byte) in left.enumerated() {
             var current = [row + 1]
             for (column, other) in right.enumerated() {
-                current.append(
-                    min(previous[column] + (byte == other ? 0 : 1), previous[column + 1] + 1, current[column] + 1))
+                var cost = min(
+                    previous[column] + (byte == other ? 0 : 1), previous[column + 1] + 1, current[column] + 1)
+                if row > 0, column > 0, byte == right[column - 1], left[row - 1] == other {
+                    cost = min(cost, beforePrevious[column - 1] + 1)
+                }
+                current.append(cost)
             }
-            previous = current
+            (beforePrevious, previous) = (previous, current)
         }
         return previous[right.count]
     }

@@ -116,7 +116,7 @@ struct AttemptRunner: Sendable {
             let known = parts.tasks.names.joined(separator: ", ")
             return .failedForGood(
                 "no task \(request.name) is known to the worker of queue \(request.queue), only \(known); "
-                    + "correct the name, or add it to worker.tasks")
+                    + "correct the name, or add it to worker.tasks of every worker that serves this queue")
         }
         let headers = delivery.message.headers
         let trace = [HeaderName.traceParent, HeaderName.traceState].map { ($0, headers[$0]) }

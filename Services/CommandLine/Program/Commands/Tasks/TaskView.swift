@@ -31,13 +31,16 @@ final class TaskView: Sendable {
     func finish(_ status: TaskStatus) {
         if isJSON { return console.line(status.json) }
         if console.isTerminal { console.clearLine() }
-        let message = status.message.flatMap { $0.isEmpty ? nil : ": " + TerminalText.safe($0) } ?? ""
+        // What says no more than the state is not said twice.
+        let told = status.message.flatMap { $0.isEmpty || $0 == status.state.rawValue ? nil : $0 }
+        let message = told.map { ": " + TerminalText.safe($0) } ?? ""
         switch status.state {
         case .completed:
             console.note("\(TerminalText.safe(status.name)) completed\(message)")
             console.line(PrettyJSON(styler: console.styler, columns: min(console.columns, 120)).text(status.result))
         case .failed:
-            let attempts = status.attempt > 1 ? " after \(status.attempt) attempts" : ""
+            let isCounted = told?.hasPrefix("given up after") ?? false
+            let attempts = status.attempt > 1 && !isCounted ? " after \(status.attempt) attempts" : ""
             console.problem("\(TerminalText.safe(status.name)) failed\(attempts)\(message)")
         default: console.note("\(TerminalText.safe(status.name)) \(status.state.rawValue)\(message)")
         }
