@@ -23,7 +23,7 @@ struct GroupShowCommand: AsyncParsableCommand {
         discussion: """
             Examples:
               apus group show 01JD2V5Q8Z6N0W3Y4T7R9K1M2P
-              apus group show 01JD2V5Q8Z6N0W3Y4T7R9K1M2P --json | jq -r '.tasks[] | select(.status == "failed").task_id'
+              apus group show 01JD2V5Q8Z6N0W3Y4T7R9K1M2P --json | jq .failed
             """)
 
     @OptionGroup var group: GroupArgument
