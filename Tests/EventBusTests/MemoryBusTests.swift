@@ -196,14 +196,12 @@ struct MemoryBusTests {
         #expect(inbox.elements.count < 11)
         try bus.publish(BusMessage(subject: "a"))
         var dropped: UInt64 = 0
-        for await event in events {
-            if case .slowConsumer("a", let count) = event {
-                dropped = count
-                break
-            }
+        // What was dropped before the delivery began, and what was dropped while it was held, are told each on its own.
+        for await case .slowConsumer("a", let count) in events {
+            dropped += count
+            if Int(dropped) + inbox.elements.count >= 11 { break }
         }
         #expect(dropped > 0)
-        #expect(Int(dropped) + inbox.elements.count >= 11)
         subscription.cancel()
     }
 }

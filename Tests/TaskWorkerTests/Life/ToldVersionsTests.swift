@@ -64,16 +64,21 @@ import Testing
         #expect(
             try missing(ToldVersions(onTask: nil, toUser: .version(started))) == [["completed 1.2"], all])
         #expect(
-            try missing(ToldVersions(onTask: started, toUser: .nothing(since: start))) == [all, ["completed 1.2"]])
+            try missing(ToldVersions(onTask: started, toUser: .nothing(after: Timestamp(seconds: 999)))) == [
+                all, ["completed 1.2"],
+            ])
     }
 
-    @Test("a user's channel that holds nothing of the task says nothing of the time before what it holds")
+    @Test("a user's channel that holds nothing of the task says nothing of the time up to what it holds")
     func letGo() throws {
-        let since = ToldVersions.ToUser.nothing(since: Timestamp(seconds: 1002))
+        let before = ToldVersions.ToUser.nothing(after: Timestamp(seconds: 1001))
         #expect(
-            try missing(ToldVersions(onTask: TaskStatus.Version(attempt: 1, sequence: 2), toUser: since))
+            try missing(ToldVersions(onTask: TaskStatus.Version(attempt: 1, sequence: 2), toUser: before))
                 == [["completed 1.2"], []])
-        let later = ToldVersions.ToUser.nothing(since: Timestamp(seconds: 1003))
-        #expect(try missing(ToldVersions(onTask: started, toUser: later)) == [["completed 1.2"], ["completed 1.2"]])
+        // What came at the very moment may have been let go of.
+        let then = ToldVersions.ToUser.nothing(after: Timestamp(seconds: 1002))
+        #expect(
+            try missing(ToldVersions(onTask: TaskStatus.Version(attempt: 1, sequence: 2), toUser: then)) == [[], []])
+        #expect(try missing(ToldVersions(onTask: started, toUser: then)) == [["completed 1.2"], ["completed 1.2"]])
     }
 }

@@ -113,16 +113,16 @@ struct TaskAnnouncer: Sendable {
                 in: subjects.historyStream(namespace: channel.namespace), subject: subjects.channel(channel), after: 0,
                 limit: limit)
         } catch  where error.code == .notFound {
-            return .nothing(since: Timestamp(seconds: 0))
+            return .nothing(after: Timestamp(seconds: 0))
         }
         let newest = kept.last { message in TaskAnnouncer.version(of: id, message) != nil }
         if let version = newest.flatMap({ TaskAnnouncer.version(of: id, $0) }) { return .version(version) }
         // A channel that is not full has let go of nothing but what is old.
         guard kept.count < limit else { return .unknown }
         guard kept.count > TaskAnnouncer.userHistory, let oldest = kept.first else {
-            return .nothing(since: Timestamp(seconds: 0))
+            return .nothing(after: Timestamp(seconds: 0))
         }
-        return .nothing(since: oldest.storedAt)
+        return .nothing(after: oldest.storedAt)
     }
 
     /// How many messages of a user's channel are kept.

@@ -9,8 +9,8 @@ package struct ToldVersions: Sendable, Hashable {
     package enum ToUser: Sendable, Hashable {
         /// The newest version that it holds.
         case version(TaskStatus.Version)
-        /// It holds none, and has let go of no message since the moment: since then none was told.
-        case nothing(since: Timestamp)
+        /// It holds none, and has let go of no message that came after the moment: none was told later than that.
+        case nothing(after: Timestamp)
         /// Nobody has looked, or it may have held one and let go of it since.
         case unknown
     }
@@ -30,7 +30,7 @@ package struct ToldVersions: Sendable, Hashable {
     package func isToldToUser(_ status: TaskStatus) -> Bool {
         switch toUser {
         case .version(let newest): status.version <= newest
-        case .nothing(let moment) where status.updatedAt.map { $0 >= moment } ?? false: false
+        case .nothing(let moment) where status.updatedAt.map { $0 > moment } ?? false: false
         case .nothing, .unknown: isTold(status)
         }
     }
