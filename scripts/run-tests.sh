@@ -52,11 +52,11 @@ swift_tests() {
     status=$?
     # The runner's closing line: "Test run with 12 tests in 3 suites passed after …" or "… failed after … with 2 issues."
     # Of a scenario, what failed and the seed that repeats its choices.
-    grep -aE '^. (Test|Suite) .* (recorded|failed)|Test run with|^ *↳|error:|^ *(FAILED: |-- seed )' "$log" | cut -c 1-2000 | tail -n 80
+    grep -aE '^. (Test|Suite) .* (recorded an issue|failed after)|Test run with|^ *↳|error:|^ *(FAILED: |-- seed )' "$log" | cut -c 1-2000 | tail -n 80
     local total bad
     total=$(grep -aoE 'Test run with [0-9]+ tests?' "$log" | grep -oE '[0-9]+' | awk '{ sum += $1 } END { print sum + 0 }')
     bad=$(grep -acE '^. Test .* failed after' "$log")
-    remember "$stage" "$(grep -aE '^. Test .* recorded|^ *(FAILED: |-- seed )' "$log" | head -n 12)"
+    remember "$stage" "$(grep -aE '^. Test .* recorded an issue|^ *(FAILED: |-- seed )' "$log" | head -n 12)"
     if grep -qaE '^. Test .* skipped' "$log" && [ "${CI:-}" = true ]; then
         echo "a skipped test fails CI:" && grep -aE '^. Test .* skipped' "$log"
         remember "$stage" "$(grep -aE '^. Test .* skipped' "$log")"

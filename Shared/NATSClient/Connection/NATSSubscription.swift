@@ -18,14 +18,14 @@ public final class NATSSubscription: Sendable {
         let pointer: OpaquePointer
         func destroy() { natsSubscription_Destroy(pointer) }
 
-        /// How many messages were dropped in all, and how many wait; nil if it was ended.
-        var counts: (dropped: UInt64, waiting: Int32)? {
+        /// How many messages waited, and a moment later had been dropped in all; nil if it was ended.
+        var counts: (waiting: Int32, dropped: UInt64)? {
             var dropped: Int64 = 0
             var waiting: Int32 = 0
-            guard natsSubscription_GetDropped(pointer, &dropped) == NATS_OK,
-                natsSubscription_GetPending(pointer, &waiting, nil) == NATS_OK
+            guard natsSubscription_GetPending(pointer, &waiting, nil) == NATS_OK,
+                natsSubscription_GetDropped(pointer, &dropped) == NATS_OK
             else { return nil }
-            return (UInt64(clamping: dropped), waiting)
+            return (waiting, UInt64(clamping: dropped))
         }
     }
 
@@ -116,8 +116,8 @@ public final class NATSSubscription: Sendable {
         if isOverflowing.load(ordering: .relaxed), let handle { reportDrops(of: handle) }
     }
 
-    /// libnats says once, when a queue overflows, that messages are dropped; later ones it only counts. So the count is
-    /// looked at with each message until it stands still.
+    /// libnats says once, when a queue overflows, that messages are dropped; later ones it only counts, until it has taken
+    /// one again. So the count is looked at with each message until none waits: the next is then one that it takes.
     func overflowed(_ handle: OpaquePointer) {
         state.withLock { _ in isOverflowing.store(true, ordering: .relaxed) }
         reportDrops(of: handle)
@@ -127,11 +127,11 @@ public final class NATSSubscription: Sendable {
         let handle = Handle(pointer: handle)
         let now = ContinuousClock.now
         let count: UInt64 = state.withLock { state in
-            // Looked at under the lock: a drop after this look sets the flag after it is taken away here.
+            // Looked at under the lock: what libnats says after this look sets the flag after it is taken away here.
             guard let counts = handle.counts else { return 0 }
             let unreported = counts.dropped - min(state.reportedDrops, counts.dropped)
             if unreported == 0 {
-                isOverflowing.store(false, ordering: .relaxed)
+                if counts.waiting == 0 { isOverflowing.store(false, ordering: .relaxed) }
                 return 0
             }
             // At most one report a second while it lasts, and one at the end.
