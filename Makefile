@@ -47,6 +47,12 @@ test: ## Install what is missing and run every test: unit, integration, end to e
 	@$(MAKE) --no-print-directory $(VENV)
 	@scripts/run-tests.sh
 
+.PHONY: faults
+faults: ## The worker's fault run: kills, stops and drains workers and kills NATS under load (CONTRIBUTING.md)
+	@scripts/install-dependencies.sh test
+	@$(MAKE) --no-print-directory $(VENV)
+	@scripts/run-tests.sh faults
+
 .PHONY: check
 check: ## Formatting, boundaries between layers, warnings as errors, and the files in deploy/
 	@scripts/install-dependencies.sh test
