@@ -42,7 +42,7 @@ run: ## Install what is missing, build, and run the whole system on this machine
 	@exec "$$(swift build -c $(CONFIGURATION) --show-bin-path)/apus" dev $(RUN_ARGUMENTS)
 
 .PHONY: test
-test: ## Install what is missing and run every test: unit, integration, end to end, examples
+test: ## Install what is missing and run the tests: unit, integration, end to end, examples
 	@scripts/install-dependencies.sh test
 	@$(MAKE) --no-print-directory $(VENV)
 	@scripts/run-tests.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds once, then runs every test in stages and closes with a summary; exits 1 if anything failed.
+# Builds once, then runs the tests in stages and closes with a summary; exits 1 if anything failed.
 #
 # Usage: run-tests.sh [STAGE…]     stages: unit tasks integration end-to-end examples (all, unless named), faults
 set -uo pipefail
