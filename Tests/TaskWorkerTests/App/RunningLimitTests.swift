@@ -62,8 +62,7 @@ import Testing
         #expect(times.count == 30)
         // 29 intervals; a slot may be used up to a second late, which in the worst case narrows the whole by that.
         #expect(times[29] - times[0] >= .milliseconds(29 * 50) - RateSchedule.tolerance)
-        // However busy the machine is, none is sent away to ask for a slot again much later.
-        #expect(times[29] - times[0] < RateSchedule.horizon)
+        #expect(times[29] - times[0] < .seconds(10))
     }
 
     @Test("a full queue refuses with what to do, and takes tasks again when some are done")
