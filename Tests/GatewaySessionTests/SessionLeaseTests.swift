@@ -281,6 +281,29 @@ import Testing
         #expect(connecting.isOpen)
     }
 
+    @Test("a client whose own channel is interrupted is disconnected: it would not subscribe to it again by itself")
+    func interruptedByServer() throws {
+        let own = try ChannelName("user:42")
+        var session = try connected()
+        #expect(
+            session.unsubscribe(own, .insufficientState)
+                == [.leave(own, reason: .server), .close(.insufficientState)])
+        // A channel that the client asked for is asked for again.
+        session = try connected()
+        _ = subscribe(&session, "room:a", token: nil)
+        _ = session.subscribed(room, SubscribeResult(), time: time)
+        #expect(
+            session.unsubscribe(room, .insufficientState) == [
+                .leave(room, reason: .server), .send(.unsubscribedByServer(channel: "room:a", .insufficientState)),
+            ])
+        // One that the backend put it on is not.
+        _ = session.subscribeByServer(SubscribeCommand(channel: "room:a"))
+        _ = session.subscribed(room, SubscribeResult(), time: time)
+        #expect(
+            session.unsubscribe(room, .insufficientState)
+                == [.leave(room, reason: .server), .close(.insufficientState)])
+    }
+
     @Test("an address loses the channel, and is closed when none is left")
     func unsubscribeAddress() throws {
         let other = try ChannelName("room:b")

@@ -104,7 +104,7 @@ package struct Disconnect: Sendable, Hashable {
     /// Every reason of the gateway's own.
     package static let all: Set<Disconnect> = [
         .shutdown, .internalError, .expired, .slow, .insufficientState, .noPong, .tooManyRequests, .invalidToken,
-        .badRequest, .stale, .forced, .connectionLimit, .permissionDenied, .notAvailable, .messageTooBig,
-        .protocolError, .authenticationRequired,
+        .badRequest, .stale, .forced, .connectionLimit, .channelLimit, .permissionDenied, .notAvailable, .idle,
+        .messageTooBig, .protocolError, .authenticationRequired,
     ]
 }

@@ -51,5 +51,18 @@ async def scenario():
     await publish_range([1001])
     await room.next(lambda message: message["number"] == 1001)
 
+    say("the stream of the users' own channels is made anew under their clients: they are told, and messages flow again")
+    own = ann.inbox("user:42")
+    before, asked = len(ann.server_side["user:42"]), ann.connections
+    await bus.jetstream().publish("apus.channel.user.42", b'{"number":1}')
+    await own.next(lambda message: message.get("number") == 1)
+    await bus.jetstream().delete_stream("APUS_CHANNEL_USER")
+    await eventually("the client was told and came back", lambda: len(ann.server_side["user:42"]) > before)
+    expect("its connections", ann.connections, asked + 1)
+    last = ann.server_side["user:42"][-1]
+    expect("recovered", (last.was_recovering, last.recovered), (True, False))
+    await bus.jetstream().publish("apus.channel.user.42", b'{"number":2}')
+    await own.next(lambda message: message.get("number") == 2)
+
 
 run(scenario)

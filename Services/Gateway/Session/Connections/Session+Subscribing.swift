@@ -131,6 +131,10 @@ extension Session {
         }
         entries.remove(channel)
         let leave = SessionAction.leave(channel, reason: reason == .expired ? .expired : .server)
+        // Clients do not subscribe again to what they never asked for; they come back to it by connecting anew.
+        if reason == .insufficientState, manner == .commands, entry.reference == nil {
+            return [leave] + close(.insufficientState)
+        }
         guard manner != .address || (reason != .insufficientState && !entries.isEmpty) else {
             // Nothing is left of what the address asked for.
             return [leave] + close(reason == .insufficientState ? .insufficientState : .permissionDenied)
