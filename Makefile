@@ -48,7 +48,7 @@ test: ## Install what is missing and run the tests: unit, integration, end to en
 	@scripts/run-tests.sh
 
 .PHONY: faults
-faults: ## The worker's fault run: kills, stops and drains workers and kills NATS under load (CONTRIBUTING.md)
+faults: ## Of the tests those that kill, stop and drain services and NATS under load
 	@scripts/install-dependencies.sh test
 	@$(MAKE) --no-print-directory $(VENV)
 	@scripts/run-tests.sh faults

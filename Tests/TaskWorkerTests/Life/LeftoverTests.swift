@@ -13,10 +13,14 @@ import Testing
         return record
     }
 
-    private func decide(_ record: TaskRecord?, sequence: UInt64 = 5, after: Duration = .seconds(20)) -> Leftover {
+    private func decide(
+        _ record: TaskRecord?, sequence: UInt64 = 5, isSettled: Bool = true, after: Duration = .seconds(20)
+    )
+        -> Leftover
+    {
         Leftover.decide(
-            record: record, sequence: sequence, storedAt: start, patience: .seconds(20), retention: .seconds(1000),
-            now: start.advanced(by: after))
+            record: record, sequence: sequence, storedAt: start, isSettled: isSettled, patience: .seconds(20),
+            retention: .seconds(1000), now: start.advanced(by: after))
     }
 
     @Test("a task is left alone until nobody has written of it for long enough")
@@ -35,6 +39,16 @@ import Testing
         #expect(decide(try record()) == .queueAgain)
         #expect(decide(try record(nil)) == .queueAgain)
         #expect(decide(nil) == .queueAgain)
+    }
+
+    @Test("what may still be delivered is concluded if it is over, and else left alone")
+    func unsettled() throws {
+        let ended = try record(ended: true)
+        #expect(decide(ended, isSettled: false) == .conclude(ended))
+        #expect(decide(ended, isSettled: false, after: .seconds(19)) == .leave)
+        #expect(decide(try record(), isSettled: false) == .leave)
+        #expect(decide(try record(), sequence: 4, isSettled: false) == .leave)
+        #expect(decide(nil, isSettled: false, after: .seconds(1000)) == .leave)
     }
 
     @Test("of two messages of one task the older goes, since the other is delivered")

@@ -13,7 +13,8 @@ internal import TaskWorkerCore
 /// server find it by its subject, whose count was written: only a look at all messages does.
 ///
 /// What is acknowledged is believed no more than that: a task that is over is concluded as if its message had been
-/// delivered, and one that is not is put into its queue once more.
+/// delivered, and one that is not is put into its queue once more. What is over is concluded wherever it stands among the
+/// delivered: the server may have forgotten that one of them was acknowledged while an older one still waits for its time.
 struct QueueSweep: Service {
     /// How many messages are looked at in one go: a long queue is looked through bit by bit.
     private static let pageLength = 64
@@ -41,48 +42,58 @@ struct QueueSweep: Service {
     /// Looks at the messages that follow `position` in the stream.
     /// - Returns: after which message to go on the next time.
     func sweep(after position: UInt64) async throws -> UInt64 {
-        let settled = try await settledSequences()
-        guard let end = settled.values.max() else { return 0 }
+        let delivered = try await deliveredMessages()
+        guard let end = delivered.values.map(\.last).max() else { return 0 }
         let page = try await parts.bus.messages(
             in: parts.subjects.tasksStream, subject: nil, after: position, limit: QueueSweep.pageLength)
         for message in page {
             guard let queue = parts.subjects.task(ofSubject: message.message.subject)?.queue,
-                let last = settled[queue], message.sequence <= last
+                let delivered = delivered[queue], message.sequence <= delivered.last
             else { continue }
-            try await mend(message, queue)
+            try await mend(message, queue, isSettled: message.sequence <= delivered.settled)
         }
         guard page.count == QueueSweep.pageLength, let last = page.last?.sequence, last < end else { return 0 }
         return last
     }
 
-    /// Up to which message of the stream each queue's consumer delivers none any more.
-    private func settledSequences() async throws(BusError) -> [String: UInt64] {
-        var settled: [String: UInt64] = [:]
-        for queue in queues { settled[queue] = try await settledSequence(queue) }
-        return settled
+    /// Up to which message of the stream a queue's consumer has delivered.
+    private struct Delivered {
+        /// The newest that it has delivered.
+        var last: UInt64
+        /// Up to which it delivers none again.
+        var settled: UInt64
     }
 
-    private func settledSequence(_ queue: String) async throws(BusError) -> UInt64? {
+    private func deliveredMessages() async throws(BusError) -> [String: Delivered] {
+        var delivered: [String: Delivered] = [:]
+        for queue in queues { delivered[queue] = try await deliveredMessages(of: queue) }
+        return delivered
+    }
+
+    private func deliveredMessages(of queue: String) async throws(BusError) -> Delivered? {
         do throws(BusError) {
             let state = try await parts.bus.consumerState(QueueWorker.consumer(queue), of: parts.subjects.tasksStream)
             // A killed server may have forgotten how far acknowledgements came until the next one comes.
-            return state.unacknowledged == 0 ? state.lastDelivered : state.acknowledged
+            return Delivered(
+                last: state.lastDelivered,
+                settled: state.unacknowledged == 0 ? state.lastDelivered : state.acknowledged)
         } catch  where error.code == .notFound {
             return nil
         }
     }
 
-    private func mend(_ stored: StoredMessage, _ queue: String) async throws {
+    private func mend(_ stored: StoredMessage, _ queue: String, isSettled: Bool) async throws {
         let task: TaskMessage
         do throws(TaskMessage.Malformed) {
             task = try TaskMessage(stored.message, sequence: stored.sequence, storedAt: stored.storedAt, parts)
         } catch {
-            return try await removeMalformed(stored, error, queue)
+            if isSettled { try await removeMalformed(stored, error, queue) }
+            return
         }
         let record = try await parts.store.slot(user: task.request.user, id: task.id).record
         let decision = Leftover.decide(
-            record: record, sequence: stored.sequence, storedAt: stored.storedAt, patience: patience,
-            retention: TaskStore.retention, now: parts.clock.now)
+            record: record, sequence: stored.sequence, storedAt: stored.storedAt, isSettled: isSettled,
+            patience: patience, retention: TaskStore.retention, now: parts.clock.now)
         switch decision {
         case .leave: return
         case .conclude(let record): try await TaskConclusion(parts: parts).carryOut(record, of: stored.message)

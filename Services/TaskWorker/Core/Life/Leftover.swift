@@ -1,7 +1,7 @@
 package import Events
 
-/// What becomes of a message that is in a queue although the queue's consumer does not deliver it any more: decided from
-/// the task's record.
+/// What becomes of a message that is in a queue although the queue's consumer has delivered it: decided from the task's
+/// record.
 package enum Leftover: Sendable, Hashable {
     /// Somebody may be at it.
     case leave
@@ -14,16 +14,18 @@ package enum Leftover: Sendable, Hashable {
 
     /// - Parameters:
     ///   - sequence: which message of the queue it is.
+    ///   - isSettled: whether the consumer will not deliver it again.
     ///   - patience: how long nobody must have written of the task.
     ///   - retention: how long records are kept.
     package static func decide(
-        record: TaskRecord?, sequence: UInt64, storedAt: Timestamp, patience: Duration, retention: Duration,
-        now: Timestamp
+        record: TaskRecord?, sequence: UInt64, storedAt: Timestamp, isSettled: Bool, patience: Duration,
+        retention: Duration, now: Timestamp
     ) -> Leftover {
         let touched = record?.updatedAt ?? storedAt
         guard touched.advanced(by: patience) <= now else { return .leave }
+        if let record, record.state.isFinal { return .conclude(record) }
+        guard isSettled else { return .leave }
         guard let record else { return storedAt.advanced(by: retention) <= now ? .remove : .queueAgain }
-        if record.state.isFinal { return .conclude(record) }
         // Another message is this task too, and will be delivered.
         if let own = record.streamSequence, own > sequence { return .remove }
         return .queueAgain
