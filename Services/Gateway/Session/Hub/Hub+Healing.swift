@@ -41,8 +41,7 @@ extension Hub {
         // As many as the stream keeps of a channel: those before them may have been trimmed unseen.
         if state.epoch != position.epoch || missing.count >= limit {
             interruptions.increment()
-            let now = try await self.position(of: channel.name, in: StreamEnds.End(state))
-            return channel.interrupted(epoch: now.epoch, last: now.offset, now: clock())
+            return channel.interrupted(epoch: state.epoch, last: state.lastSequence, now: clock())
         }
         return channel.healed(missing, upTo: state.lastSequence, now: clock())
     }

@@ -16,15 +16,17 @@ package final class Hub: Sendable {
     /// For the messages of channels.
     let feed: any MessageFeed
     let subjects: Subjects
-    private let namespaces: NamespaceTable
+    let namespaces: NamespaceTable
     let logger: Logger
     let clock: @Sendable () -> Timestamp
     let channels = Mutex<[ChannelName: HubChannel]>([:])
     let audits = Mutex(AuditRotation())
     /// The epochs of streams, until the bus was away: they may have been made anew then.
     private let epochs = Mutex<[String: String]>([:])
-    private let streamEnds = StreamEnds()
-    /// Work that waits for the bus. At most one start, one healing, one load and one audit per channel are in it.
+    /// Those of each namespace.
+    let starts = Mutex<[String: ChannelStarts]>([:])
+    /// Work that waits for the bus. At most one healing, one load and one audit per channel, and what begins the channels of
+    /// each namespace, are in it.
     private let work: AsyncStream<@Sendable () async -> Void>
     private let workContinuation: AsyncStream<@Sendable () async -> Void>.Continuation
 
@@ -84,8 +86,12 @@ package final class Hub: Sendable {
     /// doing it once.
     ///
     /// The receiver may get messages before this returns; it tells by their sequence which of them its client has.
+    /// - Parameter isRecovering: whether its client has been on the channel before and wants what it missed: then a channel
+    ///   that nobody is on yet begins where that can be said at once.
     /// - Throws: ``BusError`` when the bus does not answer.
-    package func attach(_ name: ChannelName, _ receiver: any ChannelReceiver) async throws -> HubChannel {
+    package func attach(
+        _ name: ChannelName, _ receiver: any ChannelReceiver, isRecovering: Bool = false
+    ) async throws -> HubChannel {
         while true {
             let (channel, isNew) = channels.withLock { channels in
                 if let channel = channels[name], !channel.isClosed { return (channel, false) }
@@ -95,7 +101,7 @@ package final class Hub: Sendable {
                 return (channel, true)
             }
             guard channel.add(receiver) else { continue }
-            if isNew { later { [self] in await start(channel) } }
+            if isNew { start(channel, isExact: isRecovering) }
             try await channel.waitUntilStarted()
             return channel
         }
@@ -138,47 +144,6 @@ package final class Hub: Sendable {
         }
     }
 
-    private func start(_ channel: HubChannel) async {
-        do {
-            try await subscribe(channel)
-            guard channel.history != nil else {
-                return carryOut(channel.started(epoch: "", last: 0, now: clock()), channel)
-            }
-            let position = try await position(
-                of: channel.name, in: streamEnd(of: channel.name.namespace))
-            carryOut(channel.started(epoch: position.epoch, last: position.offset, now: clock()), channel)
-        } catch {
-            logger.warning(
-                "a channel could not be subscribed",
-                metadata: ["channel": "\(channel.name)", "error": "\(error)"])
-            channel.startFailed(error)
-        }
-    }
-
-    /// Subscribes to the channel's messages, in place of a subscription that it may have, and returns when the server
-    /// knows: what is read from the stream after that and what comes by the subscription have no gap between them.
-    func subscribe(_ channel: HubChannel) async throws {
-        let subject = channel.history == nil ? subjects.channel(channel.name) : subjects.live(channel.name)
-        channel.own(try feed.subscribe(subject, channel))
-        try await feed.flush(timeout: .seconds(5))
-    }
-
-    /// The channel's present position: its last message, or the end of its stream if it has none.
-    /// - Parameter end: as of a moment before this call. What is stored since then is newer and comes by the subscription.
-    func position(of name: ChannelName, in end: StreamEnds.End) async throws -> StreamPosition {
-        let stream = subjects.historyStream(namespace: name.namespace)
-        let last = try await bus.lastMessage(in: stream, subject: subjects.channel(name))
-        return StreamPosition(epoch: end.epoch, offset: last?.sequence ?? end.lastSequence)
-    }
-
-    /// The end of a namespace's stream, as of a moment ago.
-    private func streamEnd(of namespace: String) async throws -> StreamEnds.End {
-        let stream = subjects.historyStream(namespace: namespace)
-        return try await streamEnds.end(of: stream, clock: clock) {
-            StreamEnds.End(try await bus.streamState(stream))
-        }
-    }
-
     func carryOut(_ consequence: HubChannel.Consequence, _ channel: HubChannel) {
         switch consequence {
         case .nothing: break
@@ -191,10 +156,7 @@ package final class Hub: Sendable {
 
     // MARK: Epochs
 
-    private func forgetEpochs() {
-        epochs.withLock { $0 = [:] }
-        streamEnds.forget()
-    }
+    private func forgetEpochs() { epochs.withLock { $0 = [:] } }
 
     /// The present life of the stream behind a namespace's channels; nil if it has none or the bus is away.
     package func epoch(of namespace: String) async -> String? {

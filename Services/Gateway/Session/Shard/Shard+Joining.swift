@@ -31,7 +31,7 @@ extension Shard {
         spawn(connection) { () -> JoinOutcome in
             let hubChannel: HubChannel
             do {
-                hubChannel = try await hub.attach(channel.name, channel)
+                hubChannel = try await hub.attach(channel.name, channel, isRecovering: position != nil)
             } catch {
                 return .refused(.unavailable("the channel cannot be subscribed now"))
             }
