@@ -2,7 +2,7 @@
 # Says where the gateway's instructions go: runs small loads against a copy of it under valgrind's callgrind and prints a
 # table for each.
 #
-# Usage: profile-gateway.sh [--functions] [fan-out | channels | connect …]
+# Usage: profile-gateway.sh [--functions] [fan-out | channels | connect | connect-users …]
 #   BENCH_GATEWAY=PATH  profile this gateway instead of building one
 set -euo pipefail
 cd "$(dirname "$0")/.."

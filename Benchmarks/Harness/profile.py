@@ -60,6 +60,11 @@ SCENARIOS = {
         lambda load: (load.open(200), load.ask("close")),
         lambda load: load.open(1_000)["connections"],
     ),
+    "connect-users": (
+        "the same, a user each, who gets a channel of their own besides",
+        lambda load: (load.open(200), load.ask("close")),
+        lambda load: load.open(1_000)["connections"],
+    ),
 }
 
 
@@ -86,9 +91,10 @@ def profile(name, folder, binary, preloaded):
         # With settings of the allocator the program does not begin anew, which would take it out of valgrind's hands.
         "env", f"LD_PRELOAD={preloaded}", "GLIBC_TUNABLES=glibc.malloc.tcache_count=512", "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={output}", "--quiet", binary,
     ]  # fmt: skip
-    with Apus(folder, command=valgrind) as system:
+    users = Apus.OWN_USER if name == "connect-users" else Apus.ONE_USER
+    with Apus(folder, users=users, command=valgrind) as system:
         (gateway,) = system.programs
-        with Load(system.folder, system.dialect("kept" if name == "connect" else "bench")) as load:
+        with Load(system.folder, system.dialect("kept" if name.startswith("connect") else "bench")) as load:
             prepare(load)
 
             def instrument(switch):

@@ -34,7 +34,7 @@ import Testing
                 isExcluded: Int.random(in: 0...15, using: &random) == 0
             )
         }
-        try await ShardHarness.run(wakes: false) { harness in
+        try await ShardHarness.run { harness in
             var transports: [String: RecordingTransport] = [:]
             for channel in channels { transports[channel] = await client(on: channel, harness) }
             try await harness.shard.receive(
@@ -52,7 +52,7 @@ import Testing
 
     @Test("who has the first messages of a batch already gets only the others")
     func part() async throws {
-        try await ShardHarness.run(wakes: false) { harness in
+        try await ShardHarness.run { harness in
             for number in 1...3 {
                 try await harness.bus.append(
                     BusMessage(
@@ -68,7 +68,7 @@ import Testing
 
     @Test("a batch that is more than one piece may hold arrives whole")
     func large() async throws {
-        try await ShardHarness.run(wakes: false) { harness in
+        try await ShardHarness.run { harness in
             let transport = await client(on: "live:a", harness)
             let payload = "\"" + String(repeating: "x", count: 9_000) + "\""
             try await harness.shard.receive(

@@ -28,9 +28,8 @@ struct ShardHarness {
         Namespace(name: "oldest", subscribe: .anyone, slow: .dropOldest),
     ]
 
-    /// - Parameter wakes: false for a shard that takes from its inbox only when it is told to.
     static func run(
-        limits: GatewayLimits = GatewayLimits(), inbox: ShardInbox = ShardInbox(), wakes: Bool = true,
+        limits: GatewayLimits = GatewayLimits(), inbox: ShardInbox = ShardInbox(),
         _ body: (ShardHarness) async throws -> Void
     ) async throws {
         let bus = MemoryBus()
@@ -63,7 +62,7 @@ struct ShardHarness {
         let shard = Shard(
             executor: loop.executor.asUnownedSerialExecutor(), environment: environment, inbox: inbox
         ) { shard in
-            if wakes { loop.execute { shard.assumeIsolated { $0.drainInbox() } } }
+            loop.execute { shard.assumeIsolated { $0.drainInbox() } }
         }
         let harness = ShardHarness(shard: shard, hub: hub, bus: bus, users: users)
         try await withThrowingDiscardingTaskGroup { tasks in

@@ -19,7 +19,7 @@ import Testing
 
     @Test("with disconnect a slow client is closed, and the others get everything")
     func disconnect() async throws {
-        try await ShardHarness.run(limits: limits, wakes: false) { harness in
+        try await ShardHarness.run(limits: limits) { harness in
             let (slow, fast) = (RecordingTransport(reads: false), RecordingTransport())
             for transport in [slow, fast] {
                 _ = await harness.open(.plainWebSocket, PlainWebSocket(channel: "live:a"), transport, ["live:a"])
@@ -34,7 +34,7 @@ import Testing
 
     @Test("with latest a slow client gets the newest message, after being told how many are missing")
     func latest() async throws {
-        try await ShardHarness.run(limits: limits, wakes: false) { harness in
+        try await ShardHarness.run(limits: limits) { harness in
             let slow = RecordingTransport(reads: false)
             let id = await harness.open(
                 .plainWebSocket, PlainWebSocket(channel: "latest:a"), slow, ["latest:a"])
@@ -56,7 +56,7 @@ import Testing
     @Test(
         "with drop_oldest the newest messages wait, come in order as the client can take them, and nothing goes twice")
     func dropOldest() async throws {
-        try await ShardHarness.run(limits: limits, wakes: false) { harness in
+        try await ShardHarness.run(limits: limits) { harness in
             let slow = RecordingTransport(reads: false)
             let id = await harness.open(
                 .plainWebSocket, PlainWebSocket(channel: "oldest:a"), slow, ["oldest:a"])
@@ -129,7 +129,7 @@ import Testing
 
     @Test("messages that come faster than a shard takes them interrupt the channel, on every protocol")
     func overflow() async throws {
-        try await ShardHarness.run(inbox: ShardInbox(maximumCount: 3), wakes: false) { harness in
+        try await ShardHarness.run(inbox: ShardInbox(maximumCount: 3)) { harness in
             let (plain, stream, other) = (RecordingTransport(), RecordingTransport(), RecordingTransport())
             _ = await harness.open(.plainWebSocket, PlainWebSocket(channel: "live:a"), plain, ["live:a"])
             _ = await harness.open(.serverSentEvents, ServerSentEvents(), stream, ["live:a"])

@@ -14,6 +14,11 @@ final class RecordingReceiver: ChannelReceiver {
     private let state = Mutex(State())
 
     func receive(_ delivery: ChannelDelivery) {
+        switch delivery {
+        // Every channel starts.
+        case .started, .startFailed: return
+        case .message, .interrupted, .presence: break
+        }
         let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.deliveries.append(delivery)
             guard let waiter = state.waiter, state.deliveries.count >= waiter.count else { return nil }

@@ -66,6 +66,8 @@ import Testing
             case .message(let message): "\(item.channel.name) \(message.sequence)"
             case .interrupted(let generation): "\(item.channel.name) interrupted \(generation)"
             case .presence: "\(item.channel.name) presence"
+            case .started: "\(item.channel.name) started"
+            case .startFailed: "\(item.channel.name) failed"
             }
         }
     }

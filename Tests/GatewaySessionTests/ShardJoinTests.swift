@@ -154,4 +154,55 @@ import Testing
             #expect(await fixture.shard.load.subscriptions == 1)
         }
     }
+
+    @Test("two who come before the channel is live both get what follows, and one who leaves meanwhile nothing")
+    func beforeStart() async throws {
+        try await ShardFixture.run([fixture], bus) {
+            let (first, firstID) = await connect("1")
+            let (second, secondID) = await connect("2")
+            let (third, thirdID) = await connect("3")
+            // All within one turn: no round to the bus can be over.
+            await fixture.shard.receive([
+                (#"{"id":2,"subscribe":{"channel":"room:lobby"}}"#, firstID),
+                (#"{"id":2,"subscribe":{"channel":"room:lobby"}}"#, secondID),
+                (#"{"id":2,"subscribe":{"channel":"room:lobby"}}"#, thirdID),
+                (#"{"id":3,"unsubscribe":{"channel":"room:lobby"}}"#, thirdID),
+            ])
+            for client in [first, second] { #expect(await client.reply(2)["subscribe"]?["offset"] == 0) }
+            #expect(await third.reply(3)["unsubscribe"] != nil)
+            try await publish(1...3)
+            for client in [first, second] {
+                await client.push { $0["pub"]?["offset"] == 3 }
+                #expect(client.publications == [1, 2, 3])
+            }
+            #expect(third.publications == [])
+        }
+    }
+
+    @Test("who waits for a channel that cannot be subscribed is told to try again, and then can")
+    func startFails() async throws {
+        // Its stream is not there.
+        let running = fixture
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { await running.hub.run() }
+            let (client, id) = await connect("1")
+            await send(#"{"id":2,"subscribe":{"channel":"room:lobby"}}"#, id)
+            let refused = await client.reply(2)
+            #expect(refused["error"]?["temporary"] == true, "\(refused)")
+            try await bus.ensureStream(
+                .channelHistory(ShardFixture.history, namespace: "room", subjects: .standard))
+            await send(#"{"id":3,"subscribe":{"channel":"room:lobby"}}"#, id)
+            #expect(await client.reply(3)["subscribe"] != nil)
+            try await publish(1...1)
+            await client.push { $0["pub"]?["offset"] == 1 }
+            group.cancelAll()
+        }
+    }
+}
+
+extension Shard {
+    /// What several clients send, as if it came at once.
+    fileprivate func receive(_ commands: [(String, ConnectionID)]) {
+        for (text, id) in commands { receive(Array(text.utf8), from: id) }
+    }
 }

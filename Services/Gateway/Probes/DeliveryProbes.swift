@@ -60,7 +60,9 @@ extension GatewayProbe {
     private final class CountingReceiver: ChannelReceiver {
         nonisolated(unsafe) private(set) var count = 0
 
-        func receive(_ delivery: ChannelDelivery) { count &+= 1 }
+        func receive(_ delivery: ChannelDelivery) {
+            if case .message = delivery { count &+= 1 }
+        }
     }
 }
 

@@ -47,8 +47,8 @@ final class Subscription: OfChannel {
     /// What came while its join was under way; nil before and after.
     var join: PendingJoin? { if case .joining(let join)? = place { join } else { nil } }
 
-    func beginJoin(at index: Int) {
-        place = .joining(PendingJoin())
+    func beginJoin(at index: Int, recoverFrom: StreamPosition?) {
+        place = .joining(PendingJoin(recoverFrom: recoverFrom))
         self.index = UInt32(index)
     }
 
@@ -73,6 +73,10 @@ final class PendingJoin {
     private(set) var held: Deque<ChannelMessage> = []
     /// Messages of the channel after this sequence may be missing in `held`.
     private var heldAfter: UInt64 = 0
+    /// Where the client was, if it wants what it has missed.
+    let recoverFrom: StreamPosition?
+    /// Whether the join goes on when the hub follows the channel.
+    var awaitsStart = false
     /// Messages of the channel were more than the shard could take.
     var isOutrun = false
     /// The newest life of the channel that began meanwhile.
@@ -80,6 +84,8 @@ final class PendingJoin {
 
     /// How many messages are held for a join.
     static let maximumHeld = 4096
+
+    init(recoverFrom: StreamPosition?) { self.recoverFrom = recoverFrom }
 
     /// Keeps a message until the join is done. The oldest ones go when there are too many: most often they are part of
     /// what the join finds, which ``isWhole(from:)`` tells.

@@ -92,6 +92,21 @@ package final class Hub: Sendable {
     package func attach(
         _ name: ChannelName, _ receiver: any ChannelReceiver, isRecovering: Bool = false
     ) async throws -> HubChannel {
+        let (channel, _) = follow(name, receiver, isRecovering: isRecovering)
+        try await channel.waitUntilStarted()
+        return channel
+    }
+
+    /// The same without waiting.
+    /// - Returns: whether the channel is live. If not, the receiver will be given ``ChannelDelivery/started`` or
+    ///   ``ChannelDelivery/startFailed``.
+    func attachSoon(_ name: ChannelName, _ receiver: any ChannelReceiver, isRecovering: Bool) -> Bool {
+        follow(name, receiver, isRecovering: isRecovering).isLive
+    }
+
+    private func follow(
+        _ name: ChannelName, _ receiver: any ChannelReceiver, isRecovering: Bool
+    ) -> (HubChannel, isLive: Bool) {
         while true {
             let (channel, isNew) = channels.withLock { channels in
                 if let channel = channels[name], !channel.isClosed { return (channel, false) }
@@ -100,10 +115,10 @@ package final class Hub: Sendable {
                 channelCount.record(channels.count)
                 return (channel, true)
             }
-            guard channel.add(receiver) else { continue }
+            let following = channel.follow(receiver)
+            if following == .closed { continue }
             if isNew { start(channel, isExact: isRecovering) }
-            try await channel.waitUntilStarted()
-            return channel
+            return (channel, following == .live)
         }
     }
 

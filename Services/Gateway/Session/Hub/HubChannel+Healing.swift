@@ -9,6 +9,7 @@ extension HubChannel {
         let (consequence, waiters) = state.withLock { state -> (Consequence, [CheckedContinuation<Void, any Error>]) in
             guard state.phase == .starting else { return (.nothing, []) }
             begin(epoch: epoch, last: last, &state)
+            deliver(.started, state)
             let consequence = release(&state, now)
             return (consequence, state.changeWaiting { $0.takeStarts() })
         }
@@ -19,6 +20,7 @@ extension HubChannel {
     func startFailed(_ error: any Error) {
         let (waiters, subscription) = state.withLock { state in
             state.phase = .closed
+            deliver(.startFailed, state)
             return (state.changeWaiting { $0.takeStarts() }, state.subscription.take())
         }
         subscription?.cancel()

@@ -110,6 +110,10 @@ package protocol ChannelReceiver: AnyObject, Sendable {
 
 /// What the hub gives to those who want a channel, in order.
 package enum ChannelDelivery: Sendable {
+    /// The channel is live: where a subscription begins can be asked for. Comes to all who wanted the channel before it was.
+    case started
+    /// It will not be; who wants it must ask the hub again.
+    case startFailed
     case message(ChannelMessage)
     /// Messages were lost for good, or the stream began a new life: who is subscribed since an earlier generation of the
     /// channel than this one must subscribe anew.
@@ -131,12 +135,19 @@ extension HubChannel {
 
     var isClosed: Bool { state.withLock { $0.phase == .closed } }
 
-    /// - Returns: false if the channel has been closed.
-    func add(_ receiver: any ChannelReceiver) -> Bool {
+    enum Following {
+        case live
+        /// The receiver will be told how that ends.
+        case starting
+        /// It is not followed, and never will be.
+        case closed
+    }
+
+    func follow(_ receiver: any ChannelReceiver) -> Following {
         state.withLock { state in
-            guard state.phase != .closed else { return false }
+            if state.phase == .closed { return .closed }
             state.want(receiver)
-            return true
+            return state.phase == .starting ? .starting : .live
         }
     }
 

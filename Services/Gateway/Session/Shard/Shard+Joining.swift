@@ -9,8 +9,8 @@ extension Shard {
         case refused(ClientFailure)
     }
 
-    /// Begins to hold the channel's messages for the connection, then asks hub and hook; the rest follows in
-    /// ``Session/subscribed(_:_:time:)``.
+    /// Begins to hold the channel's messages for the connection, unless it is on the channel at once; the rest follows in
+    /// ``Session/subscribed(_:_:time:)``, after what hub and hook have to say.
     func join(
         _ connection: Connection, _ name: ChannelName, _ position: StreamPosition?, asksHook: Bool, data: [UInt8]?
     ) {
@@ -20,9 +20,39 @@ extension Shard {
             isKnownToHook: asksHook)
         connection.subscriptions.insert(subscription)
         environment.metrics.subscribed(connection.protocolID)
-        if !asksHook, joinAtOnce(connection, subscription, position) { return }
-        channel.beginJoin(subscription)
+        if asksHook {
+            channel.beginJoin(subscription, recoverFrom: position)
+            return joinByBus(subscription, asksHook: true, data: data)
+        }
+        if joinAtOnce(subscription, position) { return }
+        channel.beginJoin(subscription, recoverFrom: position)
+        if environment.hub.attachSoon(name, channel, isRecovering: position != nil) {
+            goOn(subscription)
+        } else {
+            subscription.join?.awaitsStart = true
+        }
+    }
+
+    /// The hub follows the channel: whose join waits for that goes on.
+    func started(_ channel: ShardChannel) {
+        for subscription in channel.takeAwaitingStart() { goOn(subscription) }
+    }
+
+    func startFailed(_ channel: ShardChannel) {
+        for subscription in channel.takeAwaitingStart() { refuse(subscription, .cannotSubscribe) }
+    }
+
+    private func goOn(_ subscription: Subscription) {
+        if joinAtOnce(subscription, subscription.join?.recoverFrom) { return }
+        joinByBus(subscription, asksHook: false, data: nil)
+    }
+
+    /// Asks hub and hook, and the bus for what the client missed.
+    private func joinByBus(_ subscription: Subscription, asksHook: Bool, data: [UInt8]?) {
+        let connection = subscription.connection
+        let channel = subscription.channel
         let joinID = subscription.joinID
+        let position = subscription.join?.recoverFrom
         let hub = environment.hub
         let backend = environment.backend
         let client = connection.session.client
@@ -33,7 +63,7 @@ extension Shard {
             do {
                 hubChannel = try await hub.attach(channel.name, channel, isRecovering: position != nil)
             } catch {
-                return .refused(.unavailable("the channel cannot be subscribed now"))
+                return .refused(.cannotSubscribe)
             }
             // From before the hook is asked: what is published while it gathers its data is in them, or follows them.
             let start = hubChannel.beginning
@@ -49,7 +79,7 @@ extension Shard {
                 result.data = grant.data
                 return .joined(result, grant, generation: generation)
             } catch {
-                return .refused(.unavailable("the channel cannot be subscribed now"))
+                return .refused(.cannotSubscribe)
             }
         } finish: { shard, connection, outcome in
             shard.joined(connection, channel, joinID, outcome)
@@ -69,10 +99,8 @@ extension Shard {
     /// Nothing is between the position and what comes: the hub gives both under the channel's lock. What this shard's inbox
     /// holds from before is part of what the position covers, by its sequence, or of another life of the channel.
     /// - Returns: false if the join must go the long way.
-    private func joinAtOnce(
-        _ connection: Connection, _ subscription: Subscription, _ position: StreamPosition?
-    ) -> Bool {
-        let channel = subscription.channel
+    private func joinAtOnce(_ subscription: Subscription, _ position: StreamPosition?) -> Bool {
+        let (connection, channel) = (subscription.connection, subscription.channel)
         guard let (hubChannel, start) = environment.hub.attachAtOnce(channel.name, channel) else { return false }
         var result = SubscribeResult()
         var generation = start.generation
@@ -87,9 +115,9 @@ extension Shard {
                 generation = recovery.generation
             }
         }
-        begin(connection, subscription, result, generation, expiresIn: nil)
+        begin(subscription, result, generation, SubscribeGrant())
         // With others that belong to the same connect, its answer may still wait for one of them.
-        if subscription.group == nil, connection.subscriptions[channel.name] === subscription {
+        if subscription.group == nil, subscription.join == nil, connection.subscriptions[channel.name] === subscription {
             channel.beginJoin(subscription)
         }
         return true
@@ -124,33 +152,38 @@ extension Shard {
         defer { detachIfUnused(channel) }
         guard let subscription = connection.subscriptions[name], subscription.joinID == joinID, !connection.isClosed
         else { return }
-        var outcome = outcome
-        // The channel outran the join: joining again begins where the channel is then.
-        if case .joined(let result, _, _) = outcome, let join = subscription.join,
-            !join.isWhole(from: result.position?.offset ?? .max)
-        {
-            outcome = .refused(.unavailable("the channel was interrupted; subscribe again"))
-        }
         switch outcome {
-        case .joined(let result, let grant, let generation):
-            begin(connection, subscription, result, generation, expiresIn: grant.expiresIn)
-        case .refused(let failure):
-            // A service that said no knows; one that did not answer in time may have said yes.
-            if !failure.isTemporary { subscription.isKnownToHook = false }
-            perform(
-                connection.session.subscriptionFailed(name, failure, time: environment.clock.time()), connection)
+        case .joined(let result, let grant, let generation): begin(subscription, result, generation, grant)
+        case .refused(let failure): refuse(subscription, failure)
         }
     }
 
     private func begin(
-        _ connection: Connection, _ subscription: Subscription, _ result: SubscribeResult, _ generation: UInt32,
-        expiresIn: Duration?
+        _ subscription: Subscription, _ result: SubscribeResult, _ generation: UInt32, _ grant: SubscribeGrant
     ) {
+        // The channel outran the join: joining again begins where the channel is then.
+        if let join = subscription.join, !join.isWhole(from: result.position?.offset ?? .max) {
+            return refuse(subscription, .unavailable("the channel was interrupted; subscribe again"))
+        }
         environment.metrics.recovered(result.recovery)
         subscription.startAfter = result.position?.offset ?? 0
         subscription.generation = generation
+        let connection = subscription.connection
         perform(
             connection.session.subscribed(
-                subscription.channel.name, result, expiresIn: expiresIn, time: environment.clock.time()), connection)
+                subscription.channel.name, result, expiresIn: grant.expiresIn, time: environment.clock.time()), connection)
     }
+
+    private func refuse(_ subscription: Subscription, _ failure: ClientFailure) {
+        // A service that said no knows; one that did not answer in time may have said yes.
+        if !failure.isTemporary { subscription.isKnownToHook = false }
+        let connection = subscription.connection
+        perform(
+            connection.session.subscriptionFailed(
+                subscription.channel.name, failure, time: environment.clock.time()), connection)
+    }
+}
+
+extension ClientFailure {
+    fileprivate static let cannotSubscribe = unavailable("the channel cannot be subscribed now")
 }

@@ -74,6 +74,8 @@ package actor Shard {
                 fanOut(message, others, channel)
             case .interrupted(let generation): interrupt(channel, generation)
             case .presence(let changes): tell(changes, channel)
+            case .started: started(channel)
+            case .startFailed: startFailed(channel)
             }
         }
         for channel in outrun { outran(channel) }

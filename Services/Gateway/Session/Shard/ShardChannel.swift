@@ -28,9 +28,16 @@ final class ShardChannel: ChannelReceiver, @unchecked Sendable {
     func receive(_ delivery: ChannelDelivery) { shard?.receive(delivery, for: self) }
 
     /// The subscription's join takes a while: what comes meanwhile is held for it.
-    func beginJoin(_ subscription: Subscription) {
-        subscription.beginJoin(at: joining.count)
+    func beginJoin(_ subscription: Subscription, recoverFrom: StreamPosition? = nil) {
+        subscription.beginJoin(at: joining.count, recoverFrom: recoverFrom)
         joining.append(subscription)
+    }
+
+    /// Those whose join waits for the hub to follow the channel, which it does no longer then.
+    func takeAwaitingStart() -> [Subscription] {
+        let waiting = joining.filter { $0.join?.awaitsStart == true }
+        for subscription in waiting { subscription.join?.awaitsStart = false }
+        return waiting
     }
 
     func follow(_ subscription: Subscription, label: String) {

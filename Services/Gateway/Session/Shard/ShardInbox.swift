@@ -42,6 +42,8 @@ package struct ShardInbox {
         case .presence:
             if isOutrun(channel) { return .dropped }
             guard hasRoom else { return drop(channel) }
+        // Few, and somebody waits for it.
+        case .started, .startFailed: break
         case .interrupted:
             // It comes down to the same.
             guard hasRoom else {
