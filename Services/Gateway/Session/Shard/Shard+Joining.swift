@@ -117,7 +117,8 @@ extension Shard {
         }
         begin(subscription, result, generation, SubscribeGrant())
         // With others that belong to the same connect, its answer may still wait for one of them.
-        if subscription.group == nil, subscription.join == nil, connection.subscriptions[channel.name] === subscription {
+        if subscription.group == nil, subscription.join == nil, connection.subscriptions[channel.name] === subscription
+        {
             channel.beginJoin(subscription)
         }
         return true
@@ -171,7 +172,8 @@ extension Shard {
         let connection = subscription.connection
         perform(
             connection.session.subscribed(
-                subscription.channel.name, result, expiresIn: grant.expiresIn, time: environment.clock.time()), connection)
+                subscription.channel.name, result, expiresIn: grant.expiresIn, time: environment.clock.time()),
+            connection)
     }
 
     private func refuse(_ subscription: Subscription, _ failure: ClientFailure) {
