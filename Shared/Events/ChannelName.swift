@@ -141,9 +141,6 @@ extension ChannelName: Hashable {
         return true
     }
 
-    /// Whether both are the same copy of a name: equal at once, and if not, perhaps equal all the same.
-    public static func === (left: ChannelName, right: ChannelName) -> Bool { left.text === right.text }
-
     public func hash(into hasher: inout Hasher) {
         let isHashed: Void? = text.whole.utf8.withContiguousStorageIfAvailable { bytes in
             hasher.combine(bytes: UnsafeRawBufferPointer(bytes))

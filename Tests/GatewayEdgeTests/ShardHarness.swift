@@ -17,10 +17,10 @@ struct ShardHarness {
     let bus: MemoryBus
     let users: UserRegistry
 
-    /// Anybody may subscribe to these; `room` has a history.
     /// What every connection is called.
     static let client = RandomID(high: 0, low: 1)
 
+    /// Anybody may subscribe to these; `room` has a history.
     static let namespaces = [
         Namespace(name: "room", subscribe: .anyone, history: ChannelHistory(size: 100, timeToLive: .seconds(3600))),
         Namespace(name: "live", subscribe: .anyone),
