@@ -2,7 +2,7 @@
 random. Then each client's record is compared with the log: nothing lost, nothing twice, nothing out of order, and
 `recovered: false` only where history was really gone.
 
-APUS_TEST_SEED repeats the choices of a run, APUS_TEST_SECONDS makes it longer.
+APUS_TEST_SEED repeats the choices of a run, APUS_TEST_SECONDS makes it longer, APUS_TEST_OUTAGE is how many seconds NATS is away.
 """
 
 import os
@@ -12,6 +12,8 @@ from balancer import Balancer
 from scenario import *
 
 SECONDS = float(os.environ.get("APUS_TEST_SECONDS") or 25)
+#: How long NATS is away or stands still; unset, another moment each time.
+OUTAGE = float(os.environ.get("APUS_TEST_OUTAGE") or 0)
 #: What the `room` namespace keeps of a channel, and what `short` (in the test's configuration) does.
 HISTORY = {"room": 100, "short": 5}
 CHANNELS = ["room:one", "room:two", "short:one"]
@@ -234,12 +236,12 @@ async def scenario():
         elif what == "nats":
             say("NATS is killed")
             await control("kill", "nats")
-            await asyncio.sleep(order.uniform(0, 1.5))
+            await asyncio.sleep(OUTAGE or order.uniform(0, 1.5))
             await control("start", "nats")
         else:
             say("NATS stands still")
             await control("freeze", "nats")
-            await asyncio.sleep(order.uniform(0.5, 1.5))
+            await asyncio.sleep(OUTAGE or order.uniform(0.5, 1.5))
             await control("thaw", "nats")
 
     say("quiet: everybody comes to the end of the log")
