@@ -28,6 +28,8 @@ extension ApusSystem {
     }
 
     private var environment: [String: String] {
+        // What repeats a run or makes it longer, such as APUS_TEST_SEED; programs under test do not get it.
+        let wishes = ProcessInfo.processInfo.environment.filter { $0.key.hasPrefix("APUS_TEST_") }
         var environment = [
             "APUS_TEST_NATS": nats.url, "APUS_TEST_GATEWAY": gatewayAddress,
             "APUS_TEST_SECRET": configuration.tokenSecret, "APUS_TEST_API_KEY": configuration.apiKey,
@@ -42,7 +44,7 @@ extension ApusSystem {
                 environment["APUS_TEST_\(service.name.uppercased())"] = gatewayAddress(service)
             }
         }
-        return environment
+        return wishes.merging(environment) { _, ours in ours }
     }
 
     /// Does what the scenario asks for until it ends.
