@@ -200,7 +200,7 @@ import Testing
     func lease() async throws {
         let (a, b, _, running) = try await pair()
         a.service.join(lobby, ann("1"))
-        try await pass(2.6, a, b)
+        try await pass(2.1, a, b)
         running[0].cancel()
         // Its last heartbeat was a moment ago at the most.
         try await pass(9.5, step: 0.25, b)

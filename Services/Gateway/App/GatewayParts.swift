@@ -15,13 +15,18 @@ struct HubRunner: Service {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask { await hub.run() }
-                while (try? await Task.sleep(for: .seconds(1))) != nil {
+                while (try? await Task.sleep(for: untilNextTurn)) != nil {
                     hub.sweep(now: clock.moment())
                     hub.audit(limit: Hub.auditsEachSecond)
                 }
                 group.cancelAll()
             }
         }
+    }
+
+    private var untilNextTurn: Duration {
+        let now = clock.moment()
+        return now.duration(to: now.next(multipleOf: .seconds(1)))
     }
 }
 

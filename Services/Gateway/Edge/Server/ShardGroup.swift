@@ -10,9 +10,6 @@ package final class ShardGroup: Sendable {
     private let draining = Atomic<Bool>(false)
     private let users: UserRegistry
 
-    /// How often it is measured how late a loop is.
-    private static let lagInterval = Duration.milliseconds(250)
-
     package init(reactors: [Reactor], environment: ShardEnvironment) {
         users = environment.users
         metrics = environment.metrics
@@ -85,16 +82,15 @@ package final class ShardGroup: Sendable {
         return counts
     }
 
-    /// Begins to give every shard its tick, about once a second, and to measure how late the loops are.
+    /// Begins to give every shard its tick, about once a second, and to measure with it how late the loops are: one wake-up
+    /// for all that a loop without work does.
     func startTicking(_ loops: [EdgeLoop]) -> Ticking {
         let ticking = Ticking()
         for loop in loops {
-            ticking.repeatedly(each: .seconds(1), on: loop.reactor) { _ in
+            ticking.repeatedly(each: .seconds(1), on: loop.reactor) { [metrics] late in
+                metrics.lagged(nanoseconds: Int64(late / .nanoseconds(1)))
                 loop.sweep()
                 loop.onShard { $0.tick() }
-            }
-            ticking.repeatedly(each: ShardGroup.lagInterval, on: loop.reactor) { [metrics] late in
-                metrics.lagged(nanoseconds: Int64(late / .nanoseconds(1)))
             }
         }
         return ticking

@@ -47,4 +47,11 @@ package struct Moment: Sendable, Hashable, Comparable {
         let (seconds, attoseconds) = duration.components
         return Moment(milliseconds: milliseconds + seconds * 1000 + attoseconds / 1_000_000_000_000_000)
     }
+
+    /// The first moment after this one that is a multiple of `interval`, a millisecond or more. What happens again and again
+    /// keeps to it, so that all that has the same interval is done in one wake-up, and what is sent comes together.
+    package func next(multipleOf interval: Duration) -> Moment {
+        let length = max(1, Moment(milliseconds: 0).advanced(by: interval).milliseconds)
+        return Moment(milliseconds: (milliseconds / length + 1) * length)
+    }
 }

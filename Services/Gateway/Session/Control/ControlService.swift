@@ -147,13 +147,18 @@ package final class ControlService: Sendable {
                 // In the order in which they were asked.
                 for await item in work { await answer(item) }
             }
-            while (try? await Task.sleep(for: ControlTable.heartbeatInterval)) != nil {
+            while (try? await Task.sleep(for: untilNextHeartbeat)) != nil {
                 publish(.alive(node: node, asks: false), on: orders)
                 take { $0.expire(now: clock()) }
             }
             workContinuation.finish()
         }
         publish(.goodbye(node: node), on: orders)
+    }
+
+    private var untilNextHeartbeat: Duration {
+        let now = clock()
+        return now.duration(to: now.next(multipleOf: ControlTable.heartbeatInterval))
     }
 
     private func take(_ step: (inout ControlTable) -> ControlTable.Effect) {

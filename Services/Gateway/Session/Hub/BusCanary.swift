@@ -34,7 +34,8 @@ package final class BusCanary: Sendable {
         defer { for subscription in subscriptions { subscription.cancel() } }
         while !Task.isCancelled {
             tick()
-            try? await Task.sleep(for: CanaryBeat.interval)
+            let now = clock()
+            try? await Task.sleep(for: now.duration(to: now.next(multipleOf: CanaryBeat.interval)))
         }
     }
 

@@ -14,10 +14,12 @@ package struct HistoryMark: Sendable {
         self.subjects = subjects
     }
 
+    /// The day, counted from 1970 in UTC, whose mark is written at that time.
+    package static func day(of time: Timestamp) -> Int64 { time.seconds / 86_400 }
+
     /// Writes the day's mark unless it is there. Whichever gateway comes first does it.
     package func write(on bus: any EventBus, at time: Timestamp) async throws(BusError) {
-        let day = time.seconds / 86_400
-        let subject = subjects.historyMark(namespace: namespace, day: day)
+        let subject = subjects.historyMark(namespace: namespace, day: HistoryMark.day(of: time))
         do throws(BusError) {
             try await bus.append(BusMessage(subject: subject, payload: Array("{}".utf8)), expecting: .onSubject(0))
         } catch  where error.code == .conflict {

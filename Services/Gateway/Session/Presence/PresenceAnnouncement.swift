@@ -35,6 +35,10 @@ package enum PresenceAnnouncement: Sendable, Equatable {
     case request(node: String, of: String?)
     /// The gateway stops; its clients were told to come back to another one.
     case goodbye(node: String)
+
+    var isHeartbeat: Bool {
+        if case .heartbeat = self { true } else { false }
+    }
 }
 
 /// A client on a channel.

@@ -115,9 +115,8 @@ package final class PresenceService: Sendable {
         let subscription = try listen()
         defer { subscription.cancel() }
         while !Task.isCancelled {
-            step(now: clock())
             // What comes meanwhile goes together.
-            try? await Task.sleep(for: PresenceService.tick)
+            if step(now: clock()) { try? await Task.sleep(for: PresenceService.tick) }
             await rest()
         }
         step(now: clock())
@@ -173,8 +172,10 @@ package final class PresenceService: Sendable {
         }
     }
 
-    /// Announces and tells everything that is due. Called by one caller at a time, at most every ``tick``.
-    package func step(now: Moment) {
+    /// Announces and tells everything that is due. Called by one caller at a time.
+    /// - Returns: whether somebody was told of a change, so that the next step is to be a ``tick`` away.
+    @discardableResult
+    package func step(now: Moment) -> Bool {
         let (announcements, changes) = state.withLock { state -> ([PresenceAnnouncement], [PresenceChange]) in
             let lost = state.table.others
             state.apply(state.table.expire(now: now), now)
@@ -188,9 +189,11 @@ package final class PresenceService: Sendable {
         }
         // In this order, and outside of the lock: encoding a large state takes a while.
         for announcement in announcements { publish(announcement) }
-        guard !changes.isEmpty else { return }
-        metrics.told(changes)
-        onChange(changes)
+        if !changes.isEmpty {
+            metrics.told(changes)
+            onChange(changes)
+        }
+        return !changes.isEmpty || announcements.contains { !$0.isHeartbeat }
     }
 
     private static func announcements(
@@ -202,7 +205,7 @@ package final class PresenceService: Sendable {
         for other in state.requests.sorted() { announcements.append(.request(node: node, of: other)) }
         if now >= state.heartbeatDue ?? now {
             announcements.append(state.table.heartbeat)
-            state.heartbeatDue = now.advanced(by: state.table.heartbeatInterval)
+            state.heartbeatDue = now.next(multipleOf: state.table.heartbeatInterval)
         }
         state.mustTellState = false
         state.requests = []

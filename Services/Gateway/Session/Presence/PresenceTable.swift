@@ -45,8 +45,8 @@ package struct PresenceTable: Sendable {
         self.lease = lease
     }
 
-    /// How often a gateway says that it lives: three heartbeats may get lost.
-    package var heartbeatInterval: Duration { lease / 4 }
+    /// How often a gateway says that it lives: four heartbeats may get lost.
+    package var heartbeatInterval: Duration { lease / 5 }
 
     /// How many other gateways are known.
     package var others: Int { remotes.count }
