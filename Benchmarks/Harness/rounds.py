@@ -72,8 +72,8 @@ def every_system(context, dialect=lambda system: system.dialect()):
     return [(kind.name, kind.label, kind(context.folder), dialect) for kind in context.systems]
 
 
-def interleave(context, opened, prepare, round_of):
-    """`prepare` for each, then rounds of `round_of` in turns; a system that breaks is left out and named."""
+def interleave(context, opened, prepare, round_of, rounds=None):
+    """`prepare` for each, then `rounds` (the context's if none) of `round_of` in turns; a system that breaks is left out and named."""
     alive = []
     for route in opened:
         try:
@@ -81,7 +81,7 @@ def interleave(context, opened, prepare, round_of):
             alive.append(route)
         except Broken as problem:
             context.left_out(route.label, problem)
-    for turn in range(context.rounds):
+    for turn in range(rounds or context.rounds):
         for route in alive if turn % 2 == 0 else alive[::-1]:
             if route not in opened:
                 continue

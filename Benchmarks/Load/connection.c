@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-extern uint16_t *ports; // of the peer, taken in turns
+extern uint16_t *ports; // of the peer
 extern size_t port_count;
 
 struct connection *connections;
@@ -18,6 +18,10 @@ uint32_t connection_capacity, connection_count, channel_count = 1;
 // A source address has 28,000 ports, and the kernel's search for a free one becomes slow long before they are used up.
 enum { CONNECTIONS_OF_AN_ADDRESS = 1000 };
 static uint32_t opened;
+
+// One port for so many in a row. In turns, what the kernel has of one server's connections would lie far apart, each beside
+// those of other servers: a cost of having many servers on one machine, and of no server's own.
+enum { CONNECTIONS_OF_A_PORT = 1000 };
 
 static char input[MESSAGE_HEADER + (1 << 18)], output[1 << 16];
 
@@ -32,7 +36,7 @@ void connection_open(uint32_t index, uint32_t channel, uint64_t expected) {
     uint32_t host = opened++ / CONNECTIONS_OF_AN_ADDRESS;
     struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F010001 + (host / 250) * 256 + host % 250)};
     struct sockaddr_in peer = {
-        .sin_family = AF_INET, .sin_port = htons(ports[index % port_count]), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(ports[index / CONNECTIONS_OF_A_PORT % port_count]), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (bind(descriptor, (struct sockaddr *)&source, sizeof source) < 0) fail("bind: %s", strerror(errno));
     if (connect(descriptor, (struct sockaddr *)&peer, sizeof peer) < 0 && errno != EINPROGRESS)
         fail("connect: %s", strerror(errno));

@@ -1,6 +1,6 @@
 // Usage: load OPTION…, then commands on standard input, one a line; each is answered with one line of JSON.
 //
-//   --ports P[,P…]            of the peer on 127.0.0.1; connections take them in turns
+//   --ports P[,P…]            of the peer on 127.0.0.1; a thousand connections in a row take the same
 //   --path TEXT               of the WebSocket; {channel}, {connection} and {token} are replaced, here and below
 //   --greeting TEXT           the first frame
 //   --confirmation TEXT       what the answer to it holds, --confirmations N times
