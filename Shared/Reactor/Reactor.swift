@@ -29,6 +29,8 @@ public final class Reactor: SerialExecutor, Sendable {
     private nonisolated(unsafe) var timers = ReactorTimers()
 
     private static let maximumEvents = 256
+    /// How often a turn looks for more of what was handed over.
+    private static let maximumRounds = 32
 
     /// Starts the thread.
     /// - Throws: ``ReactorError`` if the process may open no more files or start no more threads.
@@ -79,10 +81,21 @@ public final class Reactor: SerialExecutor, Sendable {
     /// Runs `body` on the reactor's thread, after what was handed over before.
     public func execute(_ body: @escaping @Sendable () -> Void) { append(.block(body)) }
 
+    /// Runs `body` on the reactor's thread at the end of a turn, once nothing is left of what was handed over and of what came
+    /// of it. For what gathers the work of a turn, as writing to a socket does.
+    public func executeLast(_ body: @escaping @Sendable () -> Void) {
+        guard queue.withLock({ $0.appendLast(body) }) else { return }
+        wake()
+    }
+
     public func enqueue(_ job: consuming ExecutorJob) { append(.job(UnownedJob(job))) }
 
     private func append(_ item: ReactorQueue.Item) {
         guard queue.withLock({ $0.append(item) }) else { return }
+        wake()
+    }
+
+    private func wake() {
         var one: UInt64 = 1
         write(wakeup, &one, 8)
     }
@@ -165,7 +178,10 @@ public final class Reactor: SerialExecutor, Sendable {
             queue.withLock { $0.isWaiting = false }
             for index in 0..<max(0, Int(count)) { tell(events[index]) }
             for timer in timers.due(at: .now) { timer.fire() }
-            runQueued()
+            // What comes of it belongs to the same turn, within limits: the descriptors must have their turn too.
+            var rounds = 0
+            while rounds < Reactor.maximumRounds, runQueued() { rounds += 1 }
+            for body in queue.withLock({ $0.takeLast() }) { body() }
         }
     }
 
@@ -191,7 +207,8 @@ public final class Reactor: SerialExecutor, Sendable {
         handler.ready(Readiness(mask: event.events))
     }
 
-    private func runQueued() {
+    /// - Returns: whether there was anything.
+    private func runQueued() -> Bool {
         let items = queue.withLock { $0.take() }
         let executor = asUnownedSerialExecutor()
         for item in items {
@@ -200,6 +217,7 @@ public final class Reactor: SerialExecutor, Sendable {
             case .block(let body): body()
             }
         }
+        return !items.isEmpty
     }
 }
 

@@ -6,6 +6,8 @@ struct ReactorQueue {
     }
 
     private var items: [Item] = []
+    /// What waits until there is nothing else to be done.
+    private var last: [@Sendable () -> Void] = []
     /// Whether the reactor sleeps, or is about to, so that it must be woken.
     var isWaiting = false
 
@@ -16,10 +18,17 @@ struct ReactorQueue {
         return isWaiting
     }
 
+    /// - Returns: whether the reactor must be woken for it.
+    mutating func appendLast(_ body: @escaping @Sendable () -> Void) -> Bool {
+        last.append(body)
+        defer { isWaiting = false }
+        return isWaiting
+    }
+
     /// The reactor is about to sleep.
     /// - Returns: whether it may: nothing is queued.
     mutating func beginWaiting() -> Bool {
-        isWaiting = items.isEmpty
+        isWaiting = items.isEmpty && last.isEmpty
         return isWaiting
     }
 
@@ -27,5 +36,11 @@ struct ReactorQueue {
         guard !items.isEmpty else { return [] }
         defer { items = [] }
         return items
+    }
+
+    mutating func takeLast() -> [@Sendable () -> Void] {
+        guard !last.isEmpty else { return [] }
+        defer { last = [] }
+        return last
     }
 }

@@ -46,6 +46,69 @@ struct LoopTests {
         #expect(!reactor.isCurrent)
     }
 
+    @Test("what is to be last in a turn runs once, after what was handed over and what came of it")
+    func last() async throws {
+        let reactor = try Reactor(name: "test")
+        defer { reactor.stop() }
+        final class Seen: Sendable {
+            let texts = Mutex<[String]>([])
+        }
+        let seen = Seen()
+        @Sendable func see(_ text: String) { seen.texts.withLock { $0.append(text) } }
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            reactor.execute {
+                reactor.executeLast {
+                    see("last")
+                    reactor.executeLast { see("last of the next turn") }
+                    reactor.execute {
+                        see("next turn")
+                        reactor.executeLast { done.resume() }
+                    }
+                }
+                see("first")
+                reactor.execute {
+                    see("second")
+                    reactor.execute { see("third") }
+                }
+            }
+        }
+        #expect(
+            seen.texts.withLock { $0 } == ["first", "second", "third", "last", "next turn", "last of the next turn"])
+    }
+
+    @Test("one that sleeps is woken for what is to be last")
+    func lastWakes() async throws {
+        let reactor = try Reactor(name: "test")
+        defer { reactor.stop() }
+        for _ in 0..<100 {
+            await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+                reactor.executeLast { done.resume() }
+            }
+        }
+    }
+
+    @Test("descriptors have their turn although there is always something handed over")
+    func endless() async throws {
+        let reactor = try Reactor(name: "test")
+        defer { reactor.stop() }
+        final class Endless: Sendable {
+            let isOver = Atomic<Bool>(false)
+            func go(_ reactor: Reactor) {
+                guard !isOver.load(ordering: .relaxed) else { return }
+                reactor.execute { self.go(reactor) }
+            }
+        }
+        let endless = Endless()
+        endless.go(reactor)
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            reactor.execute { _ = reactor.schedule(after: .milliseconds(1)) { done.resume() } }
+        }
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            reactor.executeLast { done.resume() }
+        }
+        endless.isOver.store(true, ordering: .relaxed)
+    }
+
     @Test("an actor of it runs there, and plain calls of it are isolated")
     func actors() async throws {
         let reactor = try Reactor(name: "test")

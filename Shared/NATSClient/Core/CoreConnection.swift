@@ -173,7 +173,7 @@ package final class CoreConnection: Sendable {
             defer { state.isScheduled = true }
             return !state.isScheduled
         }
-        if isNew { reactor.execute { [weak self] in self?.settle() } }
+        if isNew { reactor.executeLast { [weak self] in self?.settle() } }
     }
 
     // MARK: On the reactor's thread
