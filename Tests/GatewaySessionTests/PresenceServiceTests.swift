@@ -234,6 +234,43 @@ import Testing
         for subscription in running { subscription.cancel() }
     }
 
+    @Test("a gateway that is cut off does not look without a pause for others, whose time is over and who may live")
+    func cutOffRests() async throws {
+        final class Looks: Sendable {
+            let start = ContinuousClock.now
+            let count = Atomic<Int>(0)
+            func now() -> Moment {
+                count.add(1, ordering: .relaxed)
+                return Moment(milliseconds: Int64(start.duration(to: .now) / .milliseconds(1)))
+            }
+        }
+        let looks = Looks()
+        let (busOfA, lease) = (bus.anotherConnection(), Duration.milliseconds(200))
+        let told = Inbox<PresenceChange>()
+        func service(
+            _ node: String, _ bus: MemoryBus, _ clock: @escaping @Sendable () -> Moment,
+            _ onChange: @escaping @Sendable ([PresenceChange]) -> Void
+        ) -> PresenceService {
+            PresenceService(
+                node: node, bus: bus, subjects: .standard, lease: lease, logger: Logger(label: "test"), clock: clock,
+                onChange: onChange)
+        }
+        let a = service("a", busOfA, looks.now) { for change in $0 { told.append(change) } }
+        let b = service("b", bus.anotherConnection(), Looks().now) { _ in }
+        let running = [Task { try await a.run() }, Task { try await b.run() }]
+        b.join(lobby, ann("1"))
+        try await told.wait(for: 1)
+        busOfA.setConnected(false)
+        try await Task.sleep(for: lease * 3)
+        let before = looks.count.load(ordering: .relaxed)
+        try await Task.sleep(for: PresenceService.tick * 10)
+        // Some looks for each tick; without a pause it is tens of thousands.
+        #expect(looks.count.load(ordering: .relaxed) - before < 500)
+        #expect(a.members(of: lobby).count == 1, "it is the one that hears nothing")
+        for task in running { task.cancel() }
+        for task in running { try? await task.value }
+    }
+
     @Test("an announcement that got lost is mended by the next heartbeat")
     func lost() async throws {
         let (a, b, busOfA, running) = try await pair()

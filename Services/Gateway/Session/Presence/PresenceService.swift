@@ -115,8 +115,10 @@ package final class PresenceService: Sendable {
         let subscription = try listen()
         defer { subscription.cancel() }
         while !Task.isCancelled {
-            // What comes meanwhile goes together.
-            if step(now: clock()) { try? await Task.sleep(for: PresenceService.tick) }
+            // What comes meanwhile goes together, and what is due but cannot be done, as long as the bus is away, is not
+            // looked at without a pause.
+            let now = clock()
+            if step(now: now) || due(now: now) <= now { try? await Task.sleep(for: PresenceService.tick) }
             await rest()
         }
         step(now: clock())
