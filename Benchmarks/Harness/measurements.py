@@ -190,7 +190,7 @@ def history(context):
             route.messages = max(int(trial["deliveries"] / trial["seconds"] * context.seconds / 1_000), 256)
 
         for route in interleave(
-            context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64)), GATEWAY_ROUNDS
+            context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
         ):
             context.record(route.key, route.label, route.figures())
 
@@ -217,7 +217,7 @@ def tls(context):
             route.messages = max(int(trial["deliveries"] / trial["seconds"] * context.seconds / 1_000), 256)
 
         for route in interleave(
-            context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64)), GATEWAY_ROUNDS
+            context, opened, prepare, lambda route: route.fan_out(("publish", route.messages, 64))
         ):
             context.record(route.key, route.label, route.figures())
 

@@ -73,7 +73,8 @@ def every_system(context, dialect=lambda system: system.dialect()):
 
 
 def interleave(context, opened, prepare, round_of, rounds=None):
-    """`prepare` for each, then `rounds` (the context's if none) of `round_of` in turns; a system that breaks is left out and named."""
+    """`prepare` for each, then `rounds` (the context's if none are given) of `round_of` in turns; a system that breaks is left
+    out and named."""
     alive = []
     for route in opened:
         try:

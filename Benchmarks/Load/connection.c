@@ -35,8 +35,8 @@ void connection_open(uint32_t index, uint32_t channel, uint64_t expected) {
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     uint32_t host = opened++ / CONNECTIONS_OF_AN_ADDRESS;
     struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F010001 + (host / 250) * 256 + host % 250)};
-    struct sockaddr_in peer = {
-        .sin_family = AF_INET, .sin_port = htons(ports[index / CONNECTIONS_OF_A_PORT % port_count]), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint16_t port = ports[index / CONNECTIONS_OF_A_PORT % port_count];
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (bind(descriptor, (struct sockaddr *)&source, sizeof source) < 0) fail("bind: %s", strerror(errno));
     if (connect(descriptor, (struct sockaddr *)&peer, sizeof peer) < 0 && errno != EINPROGRESS)
         fail("connect: %s", strerror(errno));
