@@ -27,6 +27,7 @@ public struct Delivery: Sendable {
     /// What can be said of a delivery.
     public enum Answer: Sendable, Equatable {
         case acknowledge
+        case acknowledgeUnconfirmed
         case retry(after: Duration)
         case extend
         case terminate
@@ -46,6 +47,11 @@ public struct Delivery: Sendable {
 
     /// Says that the message is done, and returns when the server knows.
     public func acknowledge() async throws(BusError) { try await answer(.acknowledge) }
+
+    /// Says that the message is done, and does not wait for the server to know. For who finds it done already should it come
+    /// again, which costs the bus less than to be told each time that it does not.
+    /// - Throws: if it could not be said at all.
+    public func acknowledgeUnconfirmed() async throws(BusError) { try await answer(.acknowledgeUnconfirmed) }
 
     /// Asks for the message to be delivered again after `delay`.
     public func retry(after delay: Duration = .zero) async throws(BusError) { try await answer(.retry(after: delay)) }

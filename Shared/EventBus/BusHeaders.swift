@@ -17,6 +17,8 @@ public struct BusHeaders: Sendable, ExpressibleByDictionaryLiteral, Sequence {
         storage = .fields(elements.map { ($0.0, $0.1) })
     }
 
+    public init(fields: [(name: String, value: String)]) { storage = .fields(fields) }
+
     /// Headers that came as text: lines of `name: value`, each ended by CR LF. They are looked at when somebody asks for
     /// one; what is no such line is none.
     public init(lines: [UInt8]) {
@@ -40,6 +42,8 @@ public struct BusHeaders: Sendable, ExpressibleByDictionaryLiteral, Sequence {
         }
         set {
             var fields = fields
+            // Not shared any more, so that it is changed in place.
+            storage = .fields([])
             if let newValue, let index = fields.firstIndex(where: { $0.name.equalsIgnoringCase(name) }) {
                 fields[index].value = newValue
             } else {
@@ -54,13 +58,15 @@ public struct BusHeaders: Sendable, ExpressibleByDictionaryLiteral, Sequence {
     public mutating func append(_ name: String, _ value: String) {
         var fields = fields
         storage = .fields([])
+        if fields.isEmpty { fields.reserveCapacity(8) }
         fields.append((name, value))
         storage = .fields(fields)
     }
 
     public func makeIterator() -> IndexingIterator<[(name: String, value: String)]> { fields.makeIterator() }
 
-    private var fields: [(name: String, value: String)] {
+    /// All of them, in order.
+    public var fields: [(name: String, value: String)] {
         switch storage {
         case .fields(let fields): fields
         case .lines(let lines): lines.fields

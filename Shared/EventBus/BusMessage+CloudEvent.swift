@@ -7,6 +7,10 @@ extension BusHeaders {
     /// Whoever emits an event gives it an id that stays when the same event is sent again: `source` and `id` together
     /// are how receivers know it.
     public mutating func describe(_ event: CloudEvent) {
+        guard !isEmpty else {
+            self = BusHeaders(fields: event.binaryHeaders)
+            return
+        }
         for (name, value) in event.binaryHeaders { self[name] = value }
     }
 }

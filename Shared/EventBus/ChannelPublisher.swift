@@ -54,11 +54,15 @@ public final class ChannelPublisher: Sendable {
         public var event: String
         public var messageID: String?
         public var headers: BusHeaders
+        /// What the channel has been told by this message too, and was to be told before it: payloads of what would have been
+        /// messages of their own had there been time. See ``HeaderName/overtaken``.
+        public var overtaken: [[UInt8]]
 
         public init(
             _ payload: [UInt8], on channel: ChannelName, event: String = "message", messageID: String? = nil,
-            headers: BusHeaders = [:]
+            headers: BusHeaders = [:], overtaken: [[UInt8]] = []
         ) {
+            self.overtaken = overtaken
             self.payload = payload
             self.channel = channel
             self.event = event
@@ -72,11 +76,7 @@ public final class ChannelPublisher: Sendable {
     public func publish(inOrder publications: [Publication]) async throws(BusError) {
         var stored: [BusMessage] = []
         for publication in publications {
-            var message = BusMessage(
-                subject: subjects.channel(publication.channel), headers: publication.headers,
-                payload: publication.payload)
-            message.headers[HeaderName.event] = publication.event
-            message.headers[HeaderName.messageID] = publication.messageID
+            let message = message(publication)
             if try await hasHistory(publication.channel.namespace) {
                 stored.append(message)
             } else {
@@ -86,10 +86,54 @@ public final class ChannelPublisher: Sendable {
         do throws(BusError) {
             try await bus.append(inOrder: stored)
         } catch  where error.code == .noResponders {
-            self.stored.withLock { remembered in
-                for publication in publications { remembered.remove(publication.channel.namespace) }
-            }
+            forget(publications)
             throw error
+        }
+    }
+
+    /// Publishes messages that have nothing to do with one another, in their order, and says what became of each: one that failed
+    /// holds up none behind it. See ``EventBus/append(together:)``.
+    public func publish(together publications: [Publication]) async -> [Result<Void, BusError>] {
+        var results: [Result<Void, BusError>] = Array(repeating: .success(()), count: publications.count)
+        var (messages, indices) = ([BusMessage](), [Int]())
+        messages.reserveCapacity(publications.count)
+        for (index, publication) in publications.enumerated() {
+            do throws(BusError) {
+                let message = message(publication)
+                if try await hasHistory(publication.channel.namespace) {
+                    messages.append(message)
+                    indices.append(index)
+                } else {
+                    try bus.publish(message)
+                }
+            } catch {
+                results[index] = .failure(error)
+            }
+        }
+        for (index, result) in zip(indices, await bus.append(together: messages)) {
+            guard case .failure(let error) = result else { continue }
+            results[index] = .failure(error)
+            if error.code == .noResponders { forget([publications[index]]) }
+        }
+        return results
+    }
+
+    private func message(_ publication: Publication) -> BusMessage {
+        var message = BusMessage(
+            subject: subjects.channel(publication.channel), headers: publication.headers,
+            payload: publication.payload)
+        message.headers[HeaderName.event] = publication.event
+        message.headers[HeaderName.messageID] = publication.messageID
+        if !publication.overtaken.isEmpty {
+            message.headers[HeaderName.overtaken] = HeaderText.jsonArray(publication.overtaken)
+        }
+        return message
+    }
+
+    /// Somebody deleted a stream; the next attempt looks again.
+    private func forget(_ publications: [Publication]) {
+        stored.withLock { stored in
+            for publication in publications { stored.remove(publication.channel.namespace) }
         }
     }
 

@@ -47,6 +47,11 @@ public protocol EventBus: MessageFeed {
     @discardableResult
     func append(inOrder messages: [BusMessage]) async throws(BusError) -> [AppendReceipt]
 
+    /// As ``append(_:expecting:)`` for messages that have nothing to do with one another, and what became of each; sent together
+    /// where the bus can do that. They are stored in their order, but for those that are not stored, which hold up none.
+    @discardableResult
+    func append(together messages: [BusMessage]) async -> [Result<AppendReceipt, BusError>]
+
     /// Up to `limit` messages of `stream` on `subject` (which may hold wildcards; nil is all) with a sequence greater
     /// than `after`, oldest first.
     func messages(

@@ -16,6 +16,10 @@ public protocol KeyValueBucket: Sendable {
     @discardableResult
     func update(_ key: String, _ value: [UInt8], revision: UInt64?) async throws(BusError) -> UInt64
 
+    /// As ``update(_:_:revision:)`` for several keys at once, each on its own condition: what became of each. Hardly slower than
+    /// one where the bus can send them together.
+    func update(together updates: [KeyValueUpdate]) async -> [Result<UInt64, BusError>]
+
     /// Marks the key as deleted; its history stays.
     func delete(_ key: String) async throws(BusError)
 

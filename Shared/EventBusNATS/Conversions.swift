@@ -49,17 +49,17 @@ func translated<Result>(
 
 extension NATSMessage {
     init(_ message: BusMessage) {
-        var headers = NATSHeaders()
-        for (name, value) in message.headers { headers.append(name, value) }
-        self.init(subject: message.subject, headers: headers, payload: message.payload, replyTo: message.replyTo)
+        self.init(
+            subject: message.subject, headers: NATSHeaders(fields: message.headers.fields), payload: message.payload,
+            replyTo: message.replyTo)
     }
 }
 
 extension BusMessage {
     init(_ message: NATSMessage) {
-        var headers = BusHeaders()
-        for (name, value) in message.headers { headers.append(name, value) }
-        self.init(subject: message.subject, headers: headers, payload: message.payload, replyTo: message.replyTo)
+        self.init(
+            subject: message.subject, headers: BusHeaders(fields: message.headers.fields), payload: message.payload,
+            replyTo: message.replyTo)
     }
 }
 

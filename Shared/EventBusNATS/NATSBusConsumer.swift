@@ -30,6 +30,7 @@ struct NATSBusConsumer: BusConsumer {
             try await translated { () async throws(NATSError) in
                 switch answer {
                 case .acknowledge: try await consumer.acknowledge(message)
+                case .acknowledgeUnconfirmed: try consumer.acknowledgeUnconfirmed(message)
                 case .retry(let delay): try await consumer.retry(message, after: delay)
                 case .extend: try await consumer.extend(message)
                 case .terminate: try await consumer.terminate(message)

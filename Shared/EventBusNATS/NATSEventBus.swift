@@ -151,6 +151,15 @@ public final class NATSEventBus: EventBus {
         }
     }
 
+    @discardableResult
+    public func append(together messages: [BusMessage]) async -> [Result<AppendReceipt, BusError>] {
+        await jetStream.publishTogether(messages.map { NATSMessage($0) }).map { result in
+            result.map {
+                AppendReceipt(stream: $0.stream, sequence: $0.sequence, isDuplicate: $0.isDuplicate)
+            }.mapError(BusError.init)
+        }
+    }
+
     public func messages(
         in stream: String, subject: String?, after: UInt64, limit: Int
     ) async throws(BusError) -> [StoredMessage] {

@@ -23,6 +23,12 @@ struct NATSKeyValueBucket: KeyValueBucket {
         }
     }
 
+    func update(together updates: [KeyValueUpdate]) async -> [Result<UInt64, BusError>] {
+        await store.update(together: updates.map { ($0.key, $0.value, $0.revision) }).map {
+            $0.mapError(BusError.init)
+        }
+    }
+
     func delete(_ key: String) async throws(BusError) {
         try await translated { () async throws(NATSError) in try await store.delete(key) }
     }

@@ -49,15 +49,20 @@ enum PercentEncoding {
     private static let hexadecimal = Array("0123456789ABCDEF".utf8)
 
     static func encode(_ text: String) -> String {
+        if text.utf8.allSatisfy(isPlain) { return text }
         var encoded: [UInt8] = []
         for byte in text.utf8 {
-            if byte > 0x20, byte < 0x7F, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "%") {
+            if isPlain(byte) {
                 encoded.append(byte)
             } else {
                 encoded += [UInt8(ascii: "%"), hexadecimal[Int(byte >> 4)], hexadecimal[Int(byte & 15)]]
             }
         }
         return String(decoding: encoded, as: UTF8.self)
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "%")
     }
 
     /// A `%` that no two digits follow stands for itself, as senders that do not encode write it.

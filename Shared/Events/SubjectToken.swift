@@ -4,6 +4,8 @@
 /// injective, and since `*`, `>`, space and control bytes never stand for themselves, no text reaches a wildcard.
 public enum SubjectToken {
     public static func encode(_ text: String) -> String {
+        // Nearly all names are such that nothing changes.
+        if text.utf8.allSatisfy(isPlain) { return text }
         var encoded: [UInt8] = []
         encoded.reserveCapacity(text.utf8.count)
         for byte in text.utf8 {
@@ -20,6 +22,7 @@ public enum SubjectToken {
 
     /// The text that ``encode(_:)`` turns into `token`; nil for anything that it never produces.
     public static func decode(_ token: some StringProtocol) -> String? {
+        if token.utf8.allSatisfy(isPlain) { return String(token) }
         var decoded: [UInt8] = []
         var bytes = token.utf8.makeIterator()
         while let byte = bytes.next() {

@@ -22,9 +22,12 @@ public struct NATSMessage: Sendable, Equatable {
 
 /// The headers of a message. Names are case-sensitive, as in NATS itself; a name may have several values.
 public struct NATSHeaders: Sendable, Sequence, ExpressibleByDictionaryLiteral {
-    private var fields: [(name: String, value: String)] = []
+    /// All of them, in order.
+    public private(set) var fields: [(name: String, value: String)] = []
 
     public init() {}
+
+    public init(fields: [(name: String, value: String)]) { self.fields = fields }
 
     public init(dictionaryLiteral elements: (String, String)...) {
         fields = elements.map { ($0.0, $0.1) }

@@ -52,6 +52,12 @@ extension EventBusContract {
             for delivery in deliveries { try await delivery.acknowledge() }
             try await eventually("the queue being empty") { try await bus.streamState(stream).messages == 0 }
         },
+        Case("what is acknowledged without waiting for an answer does not come again either") { bus in
+            let (stream, _, consumer) = try await queue(on: bus, messages: 3)
+            for delivery in try await fetch(3, from: consumer) { try await delivery.acknowledgeUnconfirmed() }
+            try await eventually("the queue being empty") { try await bus.streamState(stream).messages == 0 }
+            try expectEqual(try await bus.consumerState("worker", of: stream).unacknowledged, 0, "what is not answered")
+        },
         Case("a consumer's state tells what it has not delivered and what is not answered") { bus in
             let (stream, root, consumer) = try await queue(on: bus, messages: 3)
             try expectEqual(

@@ -58,6 +58,32 @@ extension EventBusContract {
             try expectEqual(try await bucket.get("a")?.value, bytes("2"), "the value")
             try expectEqual(try await bucket.get("a")?.revision, second, "the revision")
         },
+        Case("of writes that are sent together each is on its own condition") { bus in
+            let bucket = try await bucket(on: bus)
+            let first = try await bucket.put("a", bytes("1"))
+            try await bucket.put("b", bytes("1"))
+            try await bucket.put("gone", bytes("1"))
+            try await bucket.delete("gone")
+            let results = await bucket.update(together: [
+                KeyValueUpdate("a", bytes("2"), revision: first), KeyValueUpdate("b", bytes("2"), revision: nil),
+                KeyValueUpdate("new", bytes("2"), revision: nil), KeyValueUpdate("no key", bytes("2"), revision: nil),
+                KeyValueUpdate("gone", bytes("2"), revision: nil), KeyValueUpdate("new", bytes("3"), revision: nil),
+            ])
+            let outcomes = results.map { result in
+                switch result {
+                case .success: "written"
+                case .failure(let error): error.code == .conflict ? "conflict" : "refused"
+                }
+            }
+            try expectEqual(
+                outcomes, ["written", "conflict", "written", "refused", "written", "conflict"], "what became of them")
+            for (key, value) in [("a", "2"), ("b", "1"), ("new", "2"), ("gone", "2")] {
+                let entry = try await bucket.get(key)
+                try expectEqual(entry?.value, bytes(value), "the value of \(key)")
+                if key == "a" { try expectEqual(entry?.revision, try results[0].get(), "the revision") }
+            }
+            try expectEqual(await bucket.update(together: []).count, 0, "what became of nothing")
+        },
         Case("many who count up together lose no step") { bus in
             let bucket = try await bucket(on: bus)
             try await withThrowingTaskGroup(of: Void.self) { group in

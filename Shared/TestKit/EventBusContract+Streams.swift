@@ -47,6 +47,24 @@ extension EventBusContract {
             let after = try await bus.ensureStream(StreamSpecification(name: name, subjects: ["\(root).>"]))
             try expect(before.epoch != after.epoch, "both lives have epoch \(after.epoch)")
         },
+        Case("of messages that are sent together one that is not stored holds up none") { bus in
+            let (name, root) = try await stream(on: bus)
+            let results = await bus.append(together: [
+                message("\(root).a", "1"), message("nobody.\(root)", "2"),
+                message("\(root).b", "3", headers: ["Nats-Msg-Id": "x"]),
+                message("\(root).b", "3", headers: ["Nats-Msg-Id": "x"]), message("\(root).a", "4"),
+            ])
+            let outcomes = results.map { result in
+                switch result {
+                case .success(let receipt): "\(receipt.sequence)\(receipt.isDuplicate ? " again" : "")"
+                case .failure(let error): error.code == .noResponders ? "nobody" : "\(error)"
+                }
+            }
+            try expectEqual(outcomes, ["1", "nobody", "2", "2 again", "3"], "what became of them")
+            let stored = try await bus.messages(in: name, subject: nil, after: 0, limit: 10)
+            try expectEqual(stored.map { text($0.message) }, ["1", "3", "4"], "what is stored")
+            try expectEqual(await bus.append(together: []).count, 0, "what became of nothing")
+        },
         Case("what was appended is numbered and can be read, all or by subject") { bus in
             let (name, root) = try await stream(on: bus)
             var sequences: [UInt64] = []

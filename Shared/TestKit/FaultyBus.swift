@@ -181,6 +181,10 @@ private struct FaultyConsumer: BusConsumer {
                     try await bus.perform(.acknowledge, subject) { () async throws(BusError) in
                         try await delivery.acknowledge()
                     }
+                case .acknowledgeUnconfirmed:
+                    try await bus.perform(.acknowledge, subject) { () async throws(BusError) in
+                        try await delivery.acknowledgeUnconfirmed()
+                    }
                 case .retry(let delay):
                     try await bus.perform(.retry, subject) { () async throws(BusError) in
                         try await delivery.retry(after: delay)

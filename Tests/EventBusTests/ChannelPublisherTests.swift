@@ -1,5 +1,6 @@
 import EventBus
 import Events
+import JSON
 import TestKit
 import Testing
 
@@ -26,6 +27,32 @@ struct ChannelPublisherTests {
         #expect(received.map { $0.headers[HeaderName.event] } == ["e", "e"])
         #expect(received.map { $0.headers[HeaderName.lastSequence] } == ["0", "1"])
         #expect(try await bus.streamState("APUS_CHANNEL_USER").messages == 2)
+    }
+
+    @Test("publishes several together: each with what it has overtaken, stored or sent as its namespace has it")
+    func together() async throws {
+        let inbox = Inbox<BusMessage>()
+        try inbox.subscribe(to: subjects.allChannels, on: bus)
+        let overtaken = [#"{"at":"début 🙂"}"#, "[1]"].map { Array($0.utf8) }
+        let results = await publisher.publish(together: [
+            ChannelPublisher.Publication(
+                Array("1".utf8), on: try ChannelName("user:42"), messageID: "x", overtaken: overtaken),
+            ChannelPublisher.Publication(Array("2".utf8), on: try ChannelName("lobby")),
+            ChannelPublisher.Publication(Array("3".utf8), on: try ChannelName("user:42"), messageID: "x"),
+        ])
+        #expect(results.count == 3)
+        for result in results { try result.get() }
+        #expect(try await inbox.wait(for: 1).first?.subject == "apus.channel.default.lobby")
+        let stored = try await bus.messages(in: "APUS_CHANNEL_USER", subject: nil, after: 0, limit: 10)
+        #expect(stored.map(\.message.payload) == [Array("1".utf8)])
+        let header = try #require(stored.first?.message.headers[HeaderName.overtaken])
+        #expect(header == #"[{"at":"d\u00e9but \ud83d\ude42"},[1]]"#)
+        #expect(try JSONValue(parsing: header) == [["at": "début 🙂"], [1]])
+        bus.setConnected(false)
+        let refused = await publisher.publish(together: [
+            ChannelPublisher.Publication(Array("4".utf8), on: try ChannelName("user:42"))
+        ])
+        #expect(throws: BusError(.notConnected, "")) { try refused[0].get() }
     }
 
     @Test("only publishes where there is no history")

@@ -35,6 +35,41 @@ import Testing
         }
     }
 
+    @Test("what a message carries of what it has overtaken comes before it, once, and is no part of the history")
+    func overtaken() async throws {
+        try await withHub { hub in
+            func publish(_ payload: String, overtaking: String) async throws {
+                try await bus.append(
+                    BusMessage(
+                        subject: subjects.channel(lobby),
+                        headers: [HeaderName.overtaken: overtaking, HeaderName.event: "step"],
+                        payload: Array(payload.utf8)))
+            }
+            let receiver = RecordingReceiver()
+            let channel = try await hub.attach(lobby, receiver)
+            try await publish(#"{"at":3}"#, overtaking: #"[{"at":1}, {"at":2,"\u00e9":[]}]"#)
+            await receiver.wait(for: 3)
+            // Missed, and read from the stream.
+            bus.setConnected(false)
+            let other = bus.anotherConnection()
+            try await other.append(
+                BusMessage(
+                    subject: subjects.channel(lobby), headers: [HeaderName.overtaken: "[4]"], payload: Array("5".utf8)))
+            bus.setConnected(true)
+            await receiver.wait(for: 5)
+            for rubbish in ["", "[", "{}", "7", "[1,]"] { try await publish("6", overtaking: rubbish) }
+            await receiver.wait(for: 10)
+            #expect(
+                receiver.publications == [
+                    #"step {"at":1}"#, #"step {"at":2,"\u00e9":[]}"#, #"step {"at":3}"#, "message 4", "message 5",
+                ] + Array(repeating: "step 6", count: 5))
+            #expect(receiver.offsets == [1, 2, 3, 4, 5, 6, 7])
+            let recovery = try await hub.recover(
+                channel, from: StreamPosition(epoch: channel.position.epoch, offset: 2))
+            #expect(recovery.messages.map(\.sequence) == [3, 4, 5, 6, 7])
+        }
+    }
+
     @Test("exactly a whole history behind is recovered, one more is not")
     func recoveryLimit() async throws {
         try await withHub { hub in

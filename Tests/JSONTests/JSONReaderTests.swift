@@ -172,4 +172,17 @@ struct JSONReaderTests {
         #expect(enter(128))
         #expect(!enter(129))
     }
+
+    @Test(
+        "an object of plain members is read as the parser reads it, and so is everything else",
+        arguments: [
+            "{}", #"{"a":1,"b":"x","a":2}"#, #" {"a" : {"b":[1,{"c":null}]}, "d":-1.5e3, "e":true} "#, "[1,2]", "7",
+            "null",
+            "", "{", #"{"a":}"#, #"{"a":1}x"#, #"{"a":12345678901234567890}"#, #"{"a\u0000":1}"#,
+            #"{"\u0061":"\ud83d\ude42"}"#,
+        ])
+    func members(text: String) {
+        let bytes = Array(text.utf8)
+        #expect((try? JSONValue(parsingMembersOf: bytes)) == (try? JSONValue(parsing: bytes)))
+    }
 }

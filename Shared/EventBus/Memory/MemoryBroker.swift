@@ -287,7 +287,7 @@ struct MemoryBroker {
             throw BusError(.notFound, "the consumer is gone; make it again")
         }
         switch answer {
-        case .acknowledge, .terminate:
+        case .acknowledge, .acknowledgeUnconfirmed, .terminate:
             streams[key.stream]?.consumers[key.consumer]?.settle(sequence)
             if stream.specification.retention == .workQueue { streams[key.stream]?.remove(sequence) }
         case .retry(let delay):

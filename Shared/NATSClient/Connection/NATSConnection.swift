@@ -7,7 +7,7 @@ internal import Synchronization
 public final class NATSConnection: Sendable {
     let core: ConnectionCore
     /// Takes the requests while it is connected.
-    private let requester: CoreRequester?
+    let requester: CoreRequester?
 
     /// Begins to connect; the first attempt is made before this returns, further ones in the background.
     /// - Throws: only for what trying again will not mend: a malformed URL, an unreadable credentials file.
@@ -118,33 +118,6 @@ public final class NATSConnection: Sendable {
         }
     }
 
-    /// Sends requests so close behind each other that the server sees all of them, in their order, or of a lost connection
-    /// only the first so many; their answers come together. Where that is not possible one follows when the one before has
-    /// been answered, and none follows one that failed.
-    func requestInOrder(
-        _ messages: [NATSMessage], timeout: Duration
-    ) async -> [Result<NATSMessage, NATSError>] {
-        guard let requester, requester.isConnected else {
-            var results: [Result<NATSMessage, NATSError>] = []
-            for message in messages {
-                do throws(NATSError) {
-                    results.append(.success(try await request(message, timeout: timeout)))
-                } catch {
-                    results.append(.failure(error))
-                    break
-                }
-            }
-            return results
-        }
-        guard !messages.isEmpty else { return [] }
-        return await withCheckedContinuation { continuation in
-            let answers = Answers(messages.count)
-            requester.beginAll(messages, timeout: timeout) { index, result in
-                if let all = answers.put(result, at: index) { continuation.resume(returning: all) }
-            }
-        }
-    }
-
     /// Returns when the server has seen everything that was published before.
     public func flush(timeout: Duration) async throws(NATSError) {
         // A message to oneself comes back behind all that was sent before it.
@@ -167,22 +140,6 @@ public final class NATSConnection: Sendable {
         requester?.close()
         await withCheckedContinuation { continuation in
             core.close(timeout: timeout) { continuation.resume() }
-        }
-    }
-}
-
-/// Collects what became of several requests.
-private final class Answers: Sendable {
-    private let state: Mutex<(results: [Result<NATSMessage, NATSError>], missing: Int)>
-
-    init(_ count: Int) { state = Mutex((Array(repeating: .failure(.notConnected), count: count), count)) }
-
-    /// - Returns: all of them, when this was the last.
-    func put(_ result: Result<NATSMessage, NATSError>, at index: Int) -> [Result<NATSMessage, NATSError>]? {
-        state.withLock { state in
-            state.results[index] = result
-            state.missing -= 1
-            return state.missing == 0 ? state.results : nil
         }
     }
 }

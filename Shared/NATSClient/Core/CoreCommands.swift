@@ -31,7 +31,7 @@ struct CoreCommands: Equatable {
     /// Subject, answer's subject and headers must have been checked.
     mutating func publish(_ message: NATSMessage, replyTo: String?) {
         let headersLength = message.headers.encodedLength
-        bytes.reserveCapacity(bytes.count + 64 + message.subject.utf8.count + headersLength + message.payload.count)
+        reserve(96 + message.subject.utf8.count + headersLength + message.payload.count)
         append(headersLength > 0 ? "HPUB " : "PUB ")
         append(message.subject)
         if let replyTo {
@@ -57,6 +57,12 @@ struct CoreCommands: Equatable {
         }
         bytes.append(contentsOf: message.payload)
         endLine()
+    }
+
+    /// Makes room for so many more bytes, and so much that many small messages do not each move those before them.
+    private mutating func reserve(_ count: Int) {
+        let needed = bytes.count + count
+        if needed > bytes.capacity { bytes.reserveCapacity(max(needed, bytes.capacity * 2)) }
     }
 
     mutating func ping() { append("PING\r\n") }

@@ -7,12 +7,13 @@ internal import Synchronization
 /// Where such a connection cannot be made, or while it is lost, ``isConnected`` is false, and libnats must do it.
 final class CoreRequester: Sendable {
     private let reactor: Reactor
-    private let connection: CoreConnection
+    let connection: CoreConnection
     /// For tasks that wait for answers. It works as long as this object lives.
     let taskExecutor: any TaskExecutor
     /// The beginning of the subjects on which answers may be expected.
     let inbox: String
-    private let prefix: String
+    /// Ends with a dot; the request's token follows.
+    let prefix: String
 
     /// - Parameter inbox: what nobody else knows: the beginning of the subjects on which answers come.
     /// - Returns: nil if there is no use in trying.
@@ -129,37 +130,6 @@ final class CoreRequester: Sendable {
             }
         }
         if let refusal { return completion(.failure(refusal)) }
-        connection.schedule()
-    }
-
-    /// Sends requests one right behind the other, all of them or none, and calls `completion` once for each, with its index.
-    func beginAll(
-        _ messages: [NATSMessage], timeout: Duration,
-        completion: @escaping @Sendable (Int, Result<NATSMessage, NATSError>) -> Void
-    ) {
-        func refuse(_ error: NATSError) { for index in messages.indices { completion(index, .failure(error)) } }
-        do throws(NATSError) {
-            for message in messages {
-                try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-                if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
-            }
-        } catch {
-            return refuse(error)
-        }
-        let deadline = ContinuousClock.now + timeout
-        let refusal = connection.state.withLock { state -> NATSError? in
-            // Nothing may be written before it is known that all can be.
-            for message in messages {
-                if let error = state.machine.refusal(of: message) { return error }
-            }
-            for (index, message) in messages.enumerated() {
-                let token = state.requests.reserve()
-                _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
-                state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
-            }
-            return nil
-        }
-        if let refusal { return refuse(refusal) }
         connection.schedule()
     }
 

@@ -40,6 +40,17 @@ extension JetStream {
         return acknowledgements
     }
 
+    /// Publishes messages one right behind the other: what became of each. One that was not stored holds up none behind it.
+    public func publishTogether(_ messages: [NATSMessage]) async -> [Result<PublishAcknowledgement, NATSError>] {
+        await connection.requestTogether(messages, timeout: timeout).map { result in
+            do throws(NATSError) {
+                return .success(try PublishAcknowledgement(try result.get().payload))
+            } catch {
+                return .failure(JetStream.explained(error))
+            }
+        }
+    }
+
     static func explained(_ error: NATSError) -> NATSError {
         error.code == .noResponders
             ? NATSError(.noResponders, "no stream takes messages on this subject (now); make the stream or try again")
@@ -49,9 +60,44 @@ extension JetStream {
 
 extension PublishAcknowledgement {
     init(_ payload: [UInt8]) throws(NATSError) {
-        let answer = try JetStream.read(payload)
-        guard let stream = answer["stream"]?.stringValue, let sequence = answer["seq"]?.unsignedValue, sequence > 0
-        else { throw NATSError(.failed, "what answered is not a stream: no acknowledgement came back") }
-        self.init(stream: stream, sequence: sequence, isDuplicate: answer["duplicate"]?.boolValue ?? false)
+        if let acknowledgement = PublishAcknowledgement(scanning: payload) {
+            self = acknowledgement
+            return
+        }
+        // An error, which says more than that it is one, or nothing of JetStream's.
+        _ = try JetStream.read(payload)
+        throw NATSError(.failed, "what answered is not a stream: no acknowledgement came back")
+    }
+
+    /// Reads it without making values of the text, since one comes for every message that is stored.
+    /// - Returns: nil if it is none.
+    private init?(scanning payload: [UInt8]) {
+        var stream: String?
+        var (sequence, isDuplicate): (UInt64, Bool) = (0, false)
+        var isAcknowledgement = true
+        do throws(JSONError) {
+            try JSONReader.read(payload) { reader throws(JSONError) in
+                guard try reader.beginObject() else {
+                    isAcknowledgement = false
+                    return
+                }
+                while let name = try reader.nextName() {
+                    switch name {
+                    case "stream": stream = try reader.string()?.string
+                    case "seq": sequence = try reader.integer().flatMap(UInt64.init(exactly:)) ?? 0
+                    case "duplicate": isDuplicate = try reader.bool() ?? false
+                    case "error":
+                        isAcknowledgement = reader.isAtNull()
+                        try reader.skip()
+                    default: try reader.skip()
+                    }
+                }
+                try reader.finish()
+            }
+        } catch {
+            return nil
+        }
+        guard isAcknowledgement, let stream, sequence > 0 else { return nil }
+        self.init(stream: stream, sequence: sequence, isDuplicate: isDuplicate)
     }
 }

@@ -127,6 +127,12 @@ public final class PullConsumer: Sendable {
     /// Says that the message is done, and returns when the server knows.
     public func acknowledge(_ message: NATSMessage) async throws(NATSError) { try await answer(message, "+ACK") }
 
+    /// Says that the message is done, without waiting for the server to know: if it is never told, the message comes again.
+    public func acknowledgeUnconfirmed(_ message: NATSMessage) throws(NATSError) {
+        let carrier = jetStream.connection.carrier
+        try carrier.send(try PullConsumer.answer(to: message, "+ACK"), replyTo: nil)
+    }
+
     /// Asks for the message to be delivered again after `delay`.
     public func retry(_ message: NATSMessage, after delay: Duration) async throws(NATSError) {
         try await answer(message, delay > .zero ? #"-NAK {"delay":\#(delay.wholeNanoseconds)}"# : "-NAK")
@@ -138,11 +144,15 @@ public final class PullConsumer: Sendable {
     /// Says that the message is never to be delivered again.
     public func terminate(_ message: NATSMessage) async throws(NATSError) { try await answer(message, "+TERM") }
 
-    private func answer(_ message: NATSMessage, _ text: String) async throws(NATSError) {
-        guard let replyTo = message.replyTo, DeliveryMetadata(replyTo: replyTo) != nil else {
+    private static func answer(to message: NATSMessage, _ text: String) throws(NATSError) -> NATSMessage {
+        guard let replyTo = message.replyTo, replyTo.hasPrefix("$JS.ACK.") else {
             throw NATSError(.invalidArgument, "only a message that a consumer delivered can be answered")
         }
-        let answer = NATSMessage(subject: replyTo, payload: Array(text.utf8))
+        return NATSMessage(subject: replyTo, payload: Array(text.utf8))
+    }
+
+    private func answer(_ message: NATSMessage, _ text: String) async throws(NATSError) {
+        let answer = try PullConsumer.answer(to: message, text)
         do throws(NATSError) {
             _ = try await jetStream.connection.request(answer, timeout: jetStream.timeout)
         } catch  where error.code == .noResponders {

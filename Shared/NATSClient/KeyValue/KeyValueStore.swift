@@ -138,9 +138,14 @@ public struct KeyValueStore: Sendable {
         let message = NATSMessage(subject: try subject(of: key), headers: headers, payload: value)
         do throws(NATSError) {
             return try await jetStream.publish(message).sequence
-        } catch  where error.code == .noResponders {
-            throw NATSError(.noResponders, "there is no bucket \(bucket) (now); make it or try again")
+        } catch {
+            throw explained(error)
         }
+    }
+
+    func explained(_ error: NATSError) -> NATSError {
+        error.code == .noResponders
+            ? NATSError(.noResponders, "there is no bucket \(bucket) (now); make it or try again") : error
     }
 
     // MARK: Names

@@ -44,6 +44,7 @@ extension HubChannel: MessageReceiver {
                 let read = ChannelMessageReader.message(
                     message, sequence: nil, storedAt: now, generation: state.generation)
             else { return .countInvalid }
+            deliverOvertaken(by: message, storedAt: now, state)
             deliver(.message(read), state)
             return .nothing
         }
@@ -73,8 +74,17 @@ extension HubChannel: MessageReceiver {
                 message, sequence: sequence, storedAt: storedAt, generation: state.generation)
         else { return .countInvalid }
         state.recent.append(read)
+        deliverOvertaken(by: message, storedAt: storedAt, state)
         deliver(.message(read), state)
         return .nothing
+    }
+
+    /// Gives what a message carries of what should have come before it. None has a position of its own: who continues from before
+    /// gets the message alone, which is later than all of them.
+    private func deliverOvertaken(by message: BusMessage, storedAt: Timestamp, _ state: borrowing State) {
+        for read in ChannelMessageReader.overtaken(by: message, storedAt: storedAt, generation: state.generation) {
+            deliver(.message(read), state)
+        }
     }
 
     func deliver(_ delivery: ChannelDelivery, _ state: borrowing State) {
