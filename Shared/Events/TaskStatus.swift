@@ -93,10 +93,13 @@ extension TaskStatus {
     public func serialized() -> [UInt8] {
         var writer = JSONWriter(reserving: 512)
         writer.beginObject()
-        eachMember { name, value in writer.member(name, value) }
+        writeMembers(to: &writer)
         writer.endObject()
         return writer.finish()
     }
+
+    /// Writes the members of ``json`` into the object that has been begun.
+    public func writeMembers(to writer: inout JSONWriter) { eachMember { name, value in writer.member(name, value) } }
 
     /// The status as it is published.
     public var json: JSONValue {

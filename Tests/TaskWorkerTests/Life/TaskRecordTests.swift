@@ -18,6 +18,7 @@ func record(_ request: TaskRequest = TaskRequest(name: "x", user: "42"), attempt
         func check() {
             #expect(TaskRecord(json: record.json) == record)
             #expect((try? JSONValue(parsing: record.json.serialized())).flatMap(TaskRecord.init(json:)) == record)
+            #expect((try? JSONValue(parsing: record.serialized())) == record.json)
         }
         check()
         record.begin(worker: "w1", streamSequence: 5, at: Timestamp(nanoseconds: 123_456_789))
@@ -32,6 +33,10 @@ func record(_ request: TaskRequest = TaskRequest(name: "x", user: "42"), attempt
         record.begin(worker: "w2", streamSequence: 5, at: Timestamp(seconds: 301))
         record.complete(result: ["rows": 3], at: Timestamp(seconds: 302))
         check()
+        let bare = TaskRecord(
+            queued: TaskRequest(name: "x", user: "42", queue: "q"), id: taskID, maximumAttempts: 1, streamSequence: nil,
+            at: Timestamp(seconds: 1))
+        #expect((try? JSONValue(parsing: bare.serialized())) == bare.json)
     }
 
     @Test("the version grows with every transition, whatever order they come in", arguments: 0..<100)

@@ -18,7 +18,6 @@ struct AttemptRunner: Sendable {
     let parts: WorkerParts
     let delivery: Delivery
     let request: TaskRequest
-    let logger: Logger
 
     /// - Parameters:
     ///   - slot: holds the record of the attempt, which has just begun.
@@ -30,18 +29,31 @@ struct AttemptRunner: Sendable {
         let attempt = RunningAttempt(
             id: record.id, number: record.attempt, queue: record.queue, leaseUntil: leaseUntil, clock: parts.clock)
         parts.running.add(attempt)
-        defer { parts.running.remove(attempt) }
+        countBeginning(record)
         let start = parts.clock.now
-        let definition = parts.tasks[record.name]
-        countBeginning(record, isKnown: definition != nil)
         // Owned here: stopped by the attempt, and always waited for below.
         let work = Task {
-            let outcome = await outcome(definition, attempt)
-            place.workEnded()
+            let workStart = parts.clock.now
+            let outcome = await outcome(attempt)
+            place.workEnded(after: workStart.duration(to: parts.clock.now))
             attempt.end(outcome)
         }
         attempt.onStop { work.cancel() }
-        let endLimits = limits(definition, attempt)
+        await accompany(attempt, slot, record, unannounced: unannounced, since: start)
+        await work.value
+    }
+
+    /// Keeps the lease of an attempt whose work is under way or has ended, publishes its progress and records its end.
+    /// - Parameters:
+    ///   - attempt: one of those that run; not afterwards.
+    ///   - start: when its work began.
+    func accompany(
+        _ attempt: RunningAttempt, _ slot: TaskSlot, _ record: TaskRecord, unannounced: [TaskStatus],
+        since start: Timestamp
+    ) async {
+        defer { parts.running.remove(attempt) }
+        attempt.watchLease()
+        let endLimits = limits(attempt, since: start)
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 let keeper = LeaseKeeper(
@@ -49,10 +61,11 @@ struct AttemptRunner: Sendable {
                 group.addTask { await keeper.run() }
                 var journal = AttemptJournal(
                     parts: parts, attempt: attempt, slot: slot, record: record, unannounced: unannounced)
-                let outcome = await follow(attempt, &journal)
+                let logger = logger(of: attempt)
+                let outcome = await follow(attempt, &journal, logger)
                 let final = await journal.finish(
-                    outcome, delivery: delivery, retrying: retryPolicy(definition), logger: logger)
-                count(final, since: start, isKnown: definition != nil)
+                    outcome, delivery: delivery, retrying: retryPolicy, logger: logger)
+                count(final, since: start)
                 group.cancelAll()
             }
         } onCancel: {
@@ -60,23 +73,29 @@ struct AttemptRunner: Sendable {
         }
         for end in endLimits { end() }
         attempt.close()
-        await work.value
     }
+
+    private func logger(of attempt: RunningAttempt) -> Logger {
+        parts.logger(of: attempt.id, request.name, attempt: attempt.number)
+    }
+
+    private var definition: TaskDefinition? { parts.tasks[request.name] }
 
     /// Plans the soft and the hard time limit. A soft one that is no shorter than the hard one has no effect.
     /// - Returns: what takes the plans back.
-    private func limits(_ definition: TaskDefinition?, _ attempt: RunningAttempt) -> [@Sendable () -> Void] {
+    private func limits(_ attempt: RunningAttempt, since start: Timestamp) -> [@Sendable () -> Void] {
         var plans: [@Sendable () -> Void] = []
+        let passed = start.duration(to: parts.clock.now)
         if let limit = request.timeout ?? definition?.timeout {
-            plans.append(parts.clock.schedule(after: limit) { attempt.stop(.timedOut(limit)) })
+            plans.append(parts.clock.schedule(after: limit - passed) { attempt.stop(.timedOut(limit)) })
         }
         if let limit = request.softTimeout ?? definition?.softTimeout {
-            plans.append(parts.clock.schedule(after: limit) { attempt.passSoftLimit(limit) })
+            plans.append(parts.clock.schedule(after: limit - passed) { attempt.passSoftLimit(limit) })
         }
         return plans
     }
 
-    private func retryPolicy(_ definition: TaskDefinition?) -> RetryPolicy {
+    private var retryPolicy: RetryPolicy {
         var policy = definition?.retry ?? RetryPolicy()
         if let base = request.retry?.base { policy.base = base }
         if let maximum = request.retry?.maximum { policy.maximum = maximum }
@@ -84,7 +103,9 @@ struct AttemptRunner: Sendable {
     }
 
     /// Publishes progress until the attempt ends.
-    private func follow(_ attempt: RunningAttempt, _ journal: inout AttemptJournal) async -> AttemptOutcome? {
+    private func follow(
+        _ attempt: RunningAttempt, _ journal: inout AttemptJournal, _ logger: Logger
+    ) async -> AttemptOutcome? {
         for await event in attempt.events {
             switch event {
             case .progress: await journal.publishProgress()
@@ -106,12 +127,13 @@ struct AttemptRunner: Sendable {
         case .cancelled, .superseded: nil
         case .timedOut(let limit): .timedOut(after: limit)
         case .leaseLost: .handedBack("handed back: the worker lost sight of the bus for longer than its lease")
+        case .crowded: .handedBack("handed back: other tasks took all places of the worker")
         case .shutdown: .handedBack("handed back: the worker was stopped")
         }
     }
 
     /// Does the work.
-    private func outcome(_ definition: TaskDefinition?, _ attempt: RunningAttempt) async -> AttemptOutcome {
+    func outcome(_ attempt: RunningAttempt) async -> AttemptOutcome {
         guard let definition else {
             let known = parts.tasks.names.joined(separator: ", ")
             return .failedForGood(
@@ -119,13 +141,13 @@ struct AttemptRunner: Sendable {
                     + "correct the name, or add it to worker.tasks of every worker that serves this queue")
         }
         let headers = delivery.message.headers
-        let trace = [HeaderName.traceParent, HeaderName.traceState].map { ($0, headers[$0]) }
-            .reduce(into: [:]) { $0[$1.0] = $1.1 }
+        var trace: [String: String] = [:]
+        for name in [HeaderName.traceParent, HeaderName.traceState] { trace[name] = headers[name] }
         let context = TaskContext(
-            attempt, name: request.name, user: request.user, trace: trace, logger: logger)
+            attempt, name: request.name, user: request.user, trace: trace, logger: logger(of: attempt))
         do {
             let result = try await definition.run(request.arguments, context)
-            let length = result.serialized().count
+            let length = result.isNull ? 0 : result.serialized().count
             guard length <= AttemptRunner.maximumResultLength else {
                 return .failedForGood(
                     "the result takes \(length) bytes, more than the \(AttemptRunner.maximumResultLength) that are "
@@ -142,28 +164,21 @@ struct AttemptRunner: Sendable {
         }
     }
 
-    private func countBeginning(_ record: TaskRecord, isKnown: Bool) {
-        let name = isKnown ? record.name : "unknown"
-        parts.meters.count("apus_task_attempts_total", [("task", name)])
-        guard record.attempt == 1 else { return }
+    func countBeginning(_ record: TaskRecord) {
         let due = request.due(submittedAt: record.submittedAt) ?? record.submittedAt
-        parts.meters.time(
-            "apus_task_wait_seconds", [("queue", record.queue)],
-            nanoseconds: max(0, record.updatedAt.nanoseconds - due.nanoseconds))
+        meter.began(
+            attempt: record.attempt, afterNanoseconds: max(0, record.updatedAt.nanoseconds - due.nanoseconds))
     }
 
-    private func count(_ final: TaskRecord?, since start: Timestamp, isKnown: Bool) {
+    func count(_ final: TaskRecord?, since start: Timestamp) {
         guard let final else { return }
-        // A name that nobody knows comes from outside and must not make a series of its own.
-        let name = isKnown ? final.name : "unknown"
-        parts.meters.count("apus_tasks_total", [("task", name), ("status", final.state.rawValue)])
-        parts.meters.time(
-            "apus_task_attempt_seconds", [("task", name)],
-            nanoseconds: parts.clock.now.nanoseconds - start.nanoseconds)
-        if final.state.isFinal {
-            parts.meters.time(
-                "apus_task_seconds", [("task", name)],
-                nanoseconds: max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
-        }
+        meter.ended(
+            final.state, attemptNanoseconds: parts.clock.now.nanoseconds - start.nanoseconds,
+            taskNanoseconds: max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
+    }
+
+    /// A name that nobody knows comes from outside and must not make a series of its own.
+    private var meter: TaskMeter {
+        parts.meters.meter(task: definition == nil ? "unknown" : request.name, queue: request.queue)
     }
 }

@@ -44,16 +44,12 @@ struct DeliveryHandler: Sendable {
         _ delivery: Delivery, _ task: TaskMessage, _ place: Place, leaseUntil: Timestamp
     ) async throws {
         let request = task.request
-        let delivered = Admission.Delivered(
-            request: request, id: task.id, streamSequence: delivery.sequence,
-            delivery: delivery.attempt, storedAt: delivery.storedAt,
-            defaultAttempts: parts.tasks[request.name]?.maximumAttempts ?? 1,
-            worker: parts.worker)
+        let delivered = delivered(delivery, task)
         let (store, announcer) = (parts.store, parts.announcer)
         var other = Admission.OtherMessage.unknown
         var permit = RunningLimits.Permit()
         defer { parts.limits.giveBack(permit, request.name) }
-        var isAssumedNew = isNew(delivered, delivery)
+        var isAssumedNew = firstAttempt(task, delivery) != nil
         while true {
             let slot: TaskSlot
             if isAssumedNew {
@@ -132,14 +128,24 @@ struct DeliveryHandler: Sendable {
         }
     }
 
-    /// Whether a task may be taken to have no record, and to begin now: at its first delivery it has none unless its
-    /// submission has made one. If there is one nevertheless, the first write says so, and nothing has been told before that.
-    private func isNew(_ delivered: Admission.Delivered, _ delivery: Delivery) -> Bool {
+    private func delivered(_ delivery: Delivery, _ task: TaskMessage) -> Admission.Delivered {
+        Admission.Delivered(
+            request: task.request, id: task.id, streamSequence: delivery.sequence,
+            delivery: delivery.attempt, storedAt: delivery.storedAt,
+            defaultAttempts: parts.tasks[task.request.name]?.maximumAttempts ?? 1,
+            worker: parts.worker)
+    }
+
+    /// The first attempt of a task that may be taken to have no record, and to begin now: at its first delivery it has none
+    /// unless its submission has made one. If there is one nevertheless, the first write says so, and nothing has been told before
+    /// that. nil for any other.
+    func firstAttempt(_ task: TaskMessage, _ delivery: Delivery) -> TaskRecord? {
         guard delivery.attempt == 1, delivery.message.headers[TaskStore.recordedHeader] == nil,
-            !parts.limits.hold(delivered.request.name),
-            case .begin(_, nil) = Admission.decide(delivered, record: nil, now: parts.clock.now)
-        else { return false }
-        return true
+            !parts.limits.hold(task.request.name),
+            case .begin(let record, nil) = Admission.decide(
+                delivered(delivery, task), record: nil, now: parts.clock.now)
+        else { return nil }
+        return record
     }
 
     /// Notes when the task may begin, so that whoever gets it then begins it.
@@ -179,11 +185,7 @@ struct DeliveryHandler: Sendable {
             if !isTold { unannounced.insert(record.queuedStatus, at: 0) }
         }
         let started = try await answer { () throws(BusError) in try await store.write(record, replacing: slot) }
-        var logger = parts.logger
-        logger[metadataKey: "task.id"] = "\(record.id)"
-        logger[metadataKey: "task.name"] = "\(record.name)"
-        logger[metadataKey: "task.attempt"] = "\(record.attempt)"
-        await AttemptRunner(parts: parts, delivery: delivery, request: request, logger: logger)
+        await AttemptRunner(parts: parts, delivery: delivery, request: request)
             .run(started, unannounced: unannounced, in: place, leaseUntil: leaseUntil)
     }
 

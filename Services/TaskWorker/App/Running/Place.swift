@@ -8,17 +8,13 @@ final class Place: Sendable {
     private let queue: String
     private let places: Places
     private let finishing: Finishing
-    private let clock: any BusClock
-    private let start: Timestamp
     private let isHeld = Mutex(true)
 
     /// - Parameter queue: one place of it has been taken.
-    init(_ queue: String, places: Places, finishing: Finishing, clock: any BusClock) {
+    init(_ queue: String, places: Places, finishing: Finishing) {
         self.queue = queue
         self.places = places
         self.finishing = finishing
-        self.clock = clock
-        start = clock.now
     }
 
     /// Lets others use the place while `operation` waits for something else.
@@ -29,10 +25,10 @@ final class Place: Sendable {
         return value
     }
 
-    /// The work has ended, and the next task may begin.
-    func workEnded() {
+    /// The work has ended after so long, and the next task may begin.
+    func workEnded(after workTime: Duration) {
         guard isHeld.withLock({ $0 }) else { return }
-        finishing.begin(workTime: start.duration(to: clock.now))
+        finishing.begin(workTime: workTime)
         isHeld.withLock { $0 = false }
         places.giveBack(queue)
     }
@@ -48,6 +44,7 @@ final class Place: Sendable {
 final class Finishing: Sendable {
     private struct State {
         var count = 0
+        var batchesAtWork = 0
         /// How long work takes, the last ones counting most; nil before the first has ended.
         var workTime: Duration?
     }
@@ -66,7 +63,10 @@ final class Finishing: Sendable {
     }
 
     /// Whether places become free faster than tasks can be fetched one by one.
-    var areTasksQuick: Bool { state.withLock { $0.workTime.map { $0 < Finishing.quick } ?? false } }
+    var areTasksQuick: Bool { takes(lessThan: Finishing.quick) }
+
+    /// Whether work is known to take less.
+    func takes(lessThan time: Duration) -> Bool { state.withLock { $0.workTime.map { $0 < time } ?? false } }
 
     /// Returns when there is room for one more, or the calling task is cancelled. For one caller.
     func untilRoom() async {
@@ -77,14 +77,33 @@ final class Finishing: Sendable {
     }
 
     func begin(workTime: Duration) {
+        note(workTime: workTime)
+        begin(1)
+    }
+
+    private func begin(_ count: Int) { state.withLock { $0.count += count } }
+
+    /// So many are in hand from now on, and their work has not ended.
+    func beginBatch(of count: Int) {
         state.withLock { state in
-            state.count += 1
+            state.count += count
+            state.batchesAtWork += 1
+        }
+    }
+
+    func batchIsClosed() { state.withLock { $0.batchesAtWork -= 1 } }
+
+    /// How many batches give their places back in a moment.
+    var batchesAtWork: Int { state.withLock { $0.batchesAtWork } }
+
+    func note(workTime: Duration) {
+        state.withLock { state in
             state.workTime = state.workTime.map { ($0 * 7 + workTime) / 8 } ?? workTime
         }
     }
 
-    func end() {
-        state.withLock { $0.count -= 1 }
+    func end(_ count: Int = 1) {
+        state.withLock { $0.count -= count }
         sink.yield()
     }
 }

@@ -35,6 +35,8 @@ final class Places: Sendable {
         if !mayHaveMore { wake() }
     }
 
+    func free(of queue: String) -> Int { table.withLock { $0.free(queue) } }
+
     /// Waits until at least one task of the queue may begin; 0 if the calling task was cancelled. For one caller per
     /// queue.
     func free(_ queue: String) async -> Int { await free(queue, until: { false }) }
@@ -61,12 +63,32 @@ final class Places: Sendable {
 
     /// Takes a place, and waits for one if there is none. Whoever waits here goes before new tasks.
     func takeBack(_ queue: String) async {
-        while !take(queue) {
-            await withCheckedContinuation { continuation in
-                waiting.withLock { $0.append((queue, continuation)) }
-                // One may have come free before this was in the list.
-                if table.withLock({ $0.free(queue) }) > 0 { wake() }
+        while !take(queue) { await untilWoken(queue) }
+    }
+
+    /// Takes as many places as are free, up to `maximum`; waits for one if there is none, before new tasks do.
+    /// - Returns: how many; 0 if none was free within `patience`.
+    func take(_ queue: String, upTo maximum: Int, within patience: Duration, _ clock: any BusClock) async -> Int {
+        let end = clock.now.advanced(by: patience)
+        var takeBack: (@Sendable () -> Void)?
+        defer { takeBack?() }
+        while true {
+            let count = table.withLock { table in
+                var count = 0
+                while count < maximum, table.take(queue) { count += 1 }
+                return count
             }
+            if count > 0 || clock.now >= end { return count }
+            if takeBack == nil { takeBack = clock.schedule(after: patience) { self.wake() } }
+            await untilWoken(queue)
+        }
+    }
+
+    private func untilWoken(_ queue: String) async {
+        await withCheckedContinuation { continuation in
+            waiting.withLock { $0.append((queue, continuation)) }
+            // One may have come free before this was in the list.
+            if table.withLock({ $0.free(queue) }) > 0 { wake() }
         }
     }
 

@@ -13,7 +13,9 @@ struct QueueWorker: Service {
     private static let maximumUnacknowledged = 100_000
 
     /// How many tasks may be recorded at the same time beside those that run.
-    private static let maximumFinishing = 64
+    private static let maximumFinishing = 320
+    /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
+    private static let batchesAhead = 2
     /// How many tasks are fetched ahead for places that will be free in a moment.
     private static let ahead = 16
     /// How long one of them waits for a place before it is given back, with those behind it.
@@ -47,12 +49,17 @@ struct QueueWorker: Service {
     private func serve() async {
         let gauge = Gauge(label: "apus_tasks_running", dimensions: [("queue", queue)])
         let handler = DeliveryHandler(parts: parts)
+        let batches = BatchRunner(parts: parts, handler: handler)
         let finishing = Finishing(limit: QueueWorker.maximumFinishing)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
-                let free = await cancelWhenGracefulShutdown { await places.free(queue) }
-                guard free > 0 else { continue }
+                // While batches work, their places are free by the time that another one has begun.
+                var free = places.free(of: queue)
+                if free == 0, !(1...QueueWorker.batchesAhead).contains(finishing.batchesAtWork) {
+                    free = await cancelWhenGracefulShutdown { await places.free(queue) }
+                    guard free > 0 else { continue }
+                }
                 await cancelWhenGracefulShutdown { await finishing.untilRoom() }
                 if !gate.isOpen {
                     // Others need not wait for a queue that is paused.
@@ -65,16 +72,21 @@ struct QueueWorker: Service {
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
                     let isAwaited = places.isAwaited(queue)
+                    let inBatches = finishing.takes(lessThan: BatchRunner.longestWork)
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
-                    let deliveries = try await fetch(
-                        free + ahead, from: present, wait: isAwaited ? .zero : QueueWorker.fetchWait)
+                    var deliveries = try await fetch(
+                        inBatches ? max(free, BatchRunner.size) : free + ahead, from: present,
+                        wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
                     }
                     let leaseUntil = parts.clock.now.advanced(by: parts.lease)
+                    if inBatches, deliveries.count > free, !Task.isShuttingDownGracefully, gate.isOpen {
+                        run(&deliveries, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
+                    }
                     var isCrowded = false
                     for delivery in deliveries {
-                        if ahead > 0, !isCrowded { isCrowded = await !hasPlace() }
+                        if inBatches || ahead > 0, !isCrowded { isCrowded = await !hasPlace() }
                         guard !Task.isShuttingDownGracefully, !isCrowded, gate.isOpen, places.take(queue) else {
                             // While it was on its way, the worker was stopped, the queue paused, or the place went to
                             // another.
@@ -82,7 +94,7 @@ struct QueueWorker: Service {
                             continue
                         }
                         gauge.record(places.taken(queue))
-                        let place = Place(queue, places: places, finishing: finishing, clock: parts.clock)
+                        let place = Place(queue, places: places, finishing: finishing)
                         group.addTask {
                             await handler.handle(delivery, in: place, leaseUntil: leaseUntil)
                             place.leave()
@@ -100,6 +112,37 @@ struct QueueWorker: Service {
                     continue
                 }
             }
+        }
+    }
+
+    /// Runs those that may be in a batch, if there are more of them than places; what is left are the others.
+    private func run(
+        _ deliveries: inout [Delivery], of batches: BatchRunner, _ handler: DeliveryHandler, _ finishing: Finishing,
+        _ gauge: Gauge, _ leaseUntil: Timestamp, in group: inout DiscardingTaskGroup
+    ) {
+        let read = deliveries.map { (delivery: $0, entry: batches.entry($0)) }
+        let entries = read.compactMap(\.entry)
+        guard entries.count > places.free(of: queue) else { return }
+        deliveries = read.filter { $0.entry == nil }.map(\.delivery)
+        finishing.beginBatch(of: entries.count)
+        group.addTask {
+            await batches.run(entries, leaseUntil: leaseUntil) { maximum, patience in
+                let lanes = await places.take(queue, upTo: maximum, within: patience, parts.clock)
+                gauge.record(places.taken(queue))
+                return lanes
+            } workEnded: { workTime in
+                if let workTime { finishing.note(workTime: workTime) }
+                places.giveBack(queue)
+                gauge.record(places.taken(queue))
+            } closed: {
+                finishing.batchIsClosed()
+            } alone: { delivery in
+                await places.takeBack(queue)
+                let place = Place(queue, places: places, finishing: finishing)
+                await handler.handle(delivery, in: place, leaseUntil: leaseUntil)
+                place.leave()
+            }
+            finishing.end(entries.count)
         }
     }
 

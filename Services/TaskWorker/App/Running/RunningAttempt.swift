@@ -10,6 +10,8 @@ enum StopReason: Sendable, Hashable {
     case cancelled
     /// Somebody else has the task now.
     case superseded
+    /// Other tasks took all places for longer than this one could wait.
+    case crowded
     /// The lease ran out without a sign that the bus is there: somebody else may have the task.
     case leaseLost
     case timedOut(Duration)
@@ -66,7 +68,6 @@ final class RunningAttempt: AttemptControl {
         start = clock.now
         state = Mutex(State(leaseUntil: leaseUntil))
         (events, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
-        renewed(until: leaseUntil)
     }
 
     // MARK: The work's side
@@ -135,6 +136,9 @@ final class RunningAttempt: AttemptControl {
     /// Until when nobody else can have been given the task.
     var holdsLease: Bool { state.withLock { $0.leaseUntil > clock.now && $0.stop != .superseded } }
 
+    /// Stops the attempt when the lease that it began with runs out and is not renewed.
+    func watchLease() { renewed(until: state.withLock { $0.leaseUntil }) }
+
     /// The bus has confirmed the lease.
     func renewed(until end: Timestamp) {
         let endPlan = clock.schedule(after: clock.now.duration(to: end)) { [weak self] in self?.stop(.leaseLost) }
@@ -175,6 +179,9 @@ final class RunningAttempt: AttemptControl {
         if let pause { planWake(after: pause) }
         return report
     }
+
+    /// Whether anything has been reported and not been published.
+    var hasReport: Bool { state.withLock { $0.thinner.isWaiting } }
 
     /// What has been reported and not been published.
     func lastReport() -> ProgressThinner.Report? { state.withLock { $0.thinner.flush() } }

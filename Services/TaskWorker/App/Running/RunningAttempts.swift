@@ -11,6 +11,9 @@ final class RunningAttempts: Sendable {
 
     private let state = Mutex(State())
 
+    /// As ``add(_:)`` for several.
+    func add(_ attempts: [RunningAttempt]) { for attempt in attempts { add(attempt) } }
+
     /// Notes an attempt. One of the same task that still runs here is not the task's any more and is stopped.
     func add(_ attempt: RunningAttempt) {
         let (older, isStopping) = state.withLock { state in
@@ -26,6 +29,14 @@ final class RunningAttempts: Sendable {
         state.withLock { state in
             state.countByQueue[attempt.queue, default: 0] -= 1
             if state.attempts[attempt.id] === attempt { state.attempts[attempt.id] = nil }
+        }
+    }
+
+    /// Attempts whose end has been recorded: nothing wakes or stops them any more.
+    func remove(_ attempts: [RunningAttempt]) {
+        for attempt in attempts {
+            remove(attempt)
+            attempt.close()
         }
     }
 

@@ -22,7 +22,7 @@ struct TaskMessage: Sendable {
             throw Malformed(name: "unnamed", reason: "the subject is not \(parts.subjects.prefix).task.<queue>.<name>")
         }
         do {
-            let json = message.payload.isEmpty ? [:] : try JSONValue(parsing: message.payload)
+            let json = message.payload.isEmpty ? [:] : try JSONValue(parsingMembersOf: message.payload)
             request = try TaskRequest(json: json, address: address)
         } catch let error as JSONError {
             throw Malformed(name: address.name, reason: "the payload is not JSON: \(error)")

@@ -36,9 +36,19 @@ struct TaskAnnouncer: Sendable {
 
     private func publish(_ statuses: [TaskStatus], ifMissing told: ToldVersions?) async throws(BusError) {
         var publications: [ChannelPublisher.Publication] = []
+        var whole: ChannelPublisher.Publication?
+        if let told, let last = statuses.last, told.mayBeForgotten(last),
+            let channel = last.user.flatMap({ try? ChannelName(namespace: "user", name: $0) })
+        {
+            // A batch that was cut off may have told its user all in one message, which the channel has let go of since. Its id is
+            // known longer, so the same message says it once.
+            whole = TaskAnnouncer.publication(of: last, last.serialized(), on: channel, as: "user")
+            whole?.overtaken = statuses.dropLast().map { $0.serialized() }
+        }
+        if let whole { publications.append(whole) }
         for status in statuses {
             let payload = status.serialized()
-            if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
+            if whole == nil, let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
                 told?.isToldToUser(status) != true
             {
                 publications.append(TaskAnnouncer.publication(of: status, payload, on: channel, as: "user"))
@@ -48,6 +58,42 @@ struct TaskAnnouncer: Sendable {
             }
         }
         if !publications.isEmpty { try await publisher.publish(inOrder: publications) }
+    }
+
+    /// What became of one task since anything was told of it.
+    struct Course: Sendable {
+        /// What it has been meanwhile: told in one message with the latest.
+        var overtaken: [TaskStatus]
+        var latest: TaskStatus
+    }
+
+    /// Tells how several tasks have fared, at once and each for the first time.
+    /// - Returns: of each, whether it is known to be told to everybody; if not, it is to be told as what may have been.
+    func announce(together courses: [Course]) async -> [Bool] {
+        var publications: [ChannelPublisher.Publication] = []
+        var owners: [Int] = []
+        publications.reserveCapacity(courses.count)
+        owners.reserveCapacity(courses.count)
+        for (number, course) in courses.enumerated() {
+            let (latest, overtaken) = (course.latest, course.overtaken.map { $0.serialized() })
+            let payload = latest.serialized()
+            func tell(_ channel: ChannelName, as target: String) {
+                var publication = TaskAnnouncer.publication(of: latest, payload, on: channel, as: target)
+                publication.overtaken = overtaken
+                publications.append(publication)
+                owners.append(number)
+            }
+            // As for one alone, the user first.
+            if let user = latest.user, let channel = try? ChannelName(namespace: "user", name: user) {
+                tell(channel, as: "user")
+            }
+            tell(latest.id.channel, as: "task")
+        }
+        var isTold = Array(repeating: true, count: courses.count)
+        for (owner, result) in zip(owners, await publisher.publish(together: publications)) {
+            if case .failure = result { isTold[owner] = false }
+        }
+        return isTold
     }
 
     private static func publication(

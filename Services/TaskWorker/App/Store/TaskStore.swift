@@ -72,7 +72,7 @@ struct TaskStore: Sendable {
     /// - Throws: `conflict` if something was. Any other error leaves open whether it was written; writing the same again
     ///   is then right.
     func write(_ record: TaskRecord, replacing slot: TaskSlot) async throws(BusError) -> TaskSlot {
-        let bytes = record.json.serialized()
+        let bytes = record.serialized()
         let failure: BusError
         do throws(BusError) {
             let revision = try await bucket.update(slot.key, bytes, revision: slot.revision)
@@ -87,6 +87,15 @@ struct TaskStore: Sendable {
             return TaskSlot(key: slot.key, record: record, revision: entry.revision)
         }
         throw failure
+    }
+
+    /// As ``write(_:replacing:)`` for several tasks at once. One that failed other than by `conflict` may be written all the
+    /// same: writing it alone finds out.
+    func write(together writes: [(record: TaskRecord, slot: TaskSlot)]) async -> [Result<TaskSlot, BusError>] {
+        let updates = writes.map { KeyValueUpdate($0.slot.key, $0.record.serialized(), revision: $0.slot.revision) }
+        return zip(writes, await bucket.update(together: updates)).map { write, result in
+            result.map { TaskSlot(key: write.slot.key, record: write.record, revision: $0) }
+        }
     }
 
     // MARK: Cancel marks

@@ -41,6 +41,17 @@ package struct KeptRequest: Sendable, Hashable {
         return .object(members)
     }
 
+    /// Writes ``json``.
+    package func write(to writer: inout JSONWriter) {
+        // As nearly every task without arguments: nothing that the record does not say.
+        if request == TaskRequest(name: request.name, user: request.user, queue: request.queue) {
+            writer.beginObject()
+            writer.endObject()
+        } else {
+            writer.write(json)
+        }
+    }
+
     private static func length(_ request: TaskRequest) -> Int {
         guard !request.arguments.isEmpty || !request.links.chain.isEmpty else { return 0 }
         return request.json.serialized().count

@@ -53,6 +53,9 @@ package struct ProgressThinner: Sendable {
         return elapsed >= pause ? .send(mark(latest, at: now)) : .wait(pause - elapsed)
     }
 
+    /// Whether there is anything that has not been passed on yet.
+    package var isWaiting: Bool { latest.map { $0 != sent } ?? false }
+
     /// What has not been passed on yet; nil if nothing.
     package mutating func flush() -> Report? {
         defer { latest = nil }

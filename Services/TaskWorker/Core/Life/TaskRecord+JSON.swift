@@ -20,6 +20,28 @@ extension TaskRecord {
         return .object(members)
     }
 
+    /// The text of ``json``, written without making that first.
+    package func serialized() -> [UInt8] {
+        var writer = JSONWriter(reserving: 768)
+        writer.beginObject()
+        status.writeMembers(to: &writer)
+        if handedBack > 0 { writer.member("handed_back", handedBack) }
+        if let due { writer.member("due", due.description) }
+        if let slot { writer.member("slot", slot.description) }
+        if let streamSequence { writer.member("stream_sequence", Int64(clamping: streamSequence)) }
+        if let delivery { writer.member("delivery", delivery) }
+        if let worker { writer.member("worker", worker) }
+        if !errors.isEmpty { writer.member("errors", errorsJSON) }
+        if let startedAt { writer.member("started_at", startedAt.description) }
+        if let request {
+            writer.name("request")
+            request.write(to: &writer)
+            if request.isAbridged { writer.member("request_abridged", true) }
+        }
+        writer.endObject()
+        return writer.finish()
+    }
+
     /// What each attempt failed of, oldest first.
     package var errorsJSON: JSONValue {
         .array(
