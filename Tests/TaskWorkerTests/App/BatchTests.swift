@@ -95,6 +95,26 @@ import Testing
         #expect(try await load.batched() > 50)
     }
 
+    @Test("slow ones in every batch hold up no other as long as there are places")
+    func slowOnes() async throws {
+        try await load.fill(700)
+        let gate = Gate()
+        let task = TaskDefinition(name: "quick") { _, context in
+            if load.number(context.id) % 64 == 30 { await gate.pass() }
+            return nil
+        }
+        try await bench.withWorker([task], concurrency: 13) { _ in
+            try await letTimePass { try await bench.queueLength() == 11 }
+            gate.open()
+            try await letTimePass { try await bench.queueLength() == 0 }
+        }
+        for (id, statuses) in try await load.told() {
+            statuses.expectHonest()
+            #expect(statuses.last?.state == .completed, "\(id)")
+        }
+        #expect(try await load.told().count == 700)
+    }
+
     @Test("those that fail, report or give too much end as they would alone")
     func exceptions() async throws {
         try await load.fill(120) { number in

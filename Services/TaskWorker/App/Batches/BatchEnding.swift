@@ -8,6 +8,8 @@ internal import Tasks
 /// with one of them, that one goes on by itself.
 struct BatchEnding: Sendable {
     let parts: WorkerParts
+    /// Called when so many of them are done.
+    let left: @Sendable (Int) -> Void
 
     private struct Ended {
         let task: BatchTask
@@ -23,7 +25,7 @@ struct BatchEnding: Sendable {
             if let record = completed(task, outcome, now) {
                 ends.append(Ended(task: task, record: record))
             } else {
-                group.addTask { await task.goOnAlone() }
+                goOnAlone(task, in: &group)
             }
         }
         let results = await parts.store.write(together: ends.map { ($0.record, $0.task.slot) })
@@ -35,18 +37,32 @@ struct BatchEnding: Sendable {
                 end.task.runner.count(end.record, since: end.task.start)
             } else {
                 // It may be written all the same: who ends it alone finds out.
-                let task = end.task
-                group.addTask { await task.goOnAlone() }
+                goOnAlone(end.task, in: &group)
             }
         }
         let told = await parts.announcer.announce(
             together: recorded.map { TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.record.status) })
+        var done = 0
         for (end, isTold) in zip(recorded, told) {
             let (task, record) = (end.task, end.record)
-            if isTold, (try? await task.entry.delivery.acknowledgeUnconfirmed()) != nil { continue }
-            group.addTask { await settle(task, record, isTold: isTold) }
+            if isTold, (try? await task.entry.delivery.acknowledgeUnconfirmed()) != nil {
+                done += 1
+                continue
+            }
+            group.addTask {
+                await settle(task, record, isTold: isTold)
+                left(1)
+            }
         }
+        left(done)
         parts.running.remove(recorded.map(\.task.attempt))
+    }
+
+    private func goOnAlone(_ task: BatchTask, in group: inout DiscardingTaskGroup) {
+        group.addTask {
+            await task.goOnAlone()
+            left(1)
+        }
     }
 
     /// The record of a task that has simply been done; nil of any other.

@@ -42,12 +42,13 @@ struct BatchRunner: Sendable {
     ///   - takePlaces: takes places, in each of which one task works at a time, as soon as one is free.
     ///   - workEnded: called for each place that is not needed any more, and how long a task's work took about.
     ///   - closed: called once no more of the tasks begin to work.
+    ///   - left: called when so many of the tasks are done, or held by a place of their own: all are told once.
     ///   - alone: deals with a task that has not begun, since somebody else has recorded it or the bus did not take it.
     func run(
         _ entries: [BatchEntry], leaseUntil: Timestamp,
         takePlaces: @escaping @Sendable (_ maximum: Int, _ patience: Duration) async -> Int,
         workEnded: @escaping @Sendable (Duration?) -> Void, closed: @Sendable () -> Void,
-        alone: @escaping @Sendable (Delivery) async -> Void
+        left: @escaping @Sendable (Int) -> Void, alone: @escaping @Sendable (Delivery) async -> Void
     ) async {
         let (tasks, others) = await begin(entries, leaseUntil)
         let deck = BatchDeck(count: tasks.count)
@@ -62,7 +63,12 @@ struct BatchRunner: Sendable {
         watch.begin()
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
-                for other in others { group.addTask { await alone(other.delivery) } }
+                for other in others {
+                    group.addTask {
+                        await alone(other.delivery)
+                        left(1)
+                    }
+                }
                 if !tasks.isEmpty {
                     group.addTask {
                         let places = await takePlaces(tasks.count, patience)
@@ -77,7 +83,10 @@ struct BatchRunner: Sendable {
                 let closing = deck.close()
                 closed()
                 for number in closing.running + closing.waiting { group.addTask { await tasks[number].goOnAlone() } }
-                await BatchEnding(parts: parts).end(closing.ended.map { (tasks[$0.task], $0.outcome) }, in: &group)
+                // They may go on for long, and hold up no other batch.
+                left(closing.running.count + closing.waiting.count)
+                await BatchEnding(parts: parts, left: left).end(
+                    closing.ended.map { (tasks[$0.task], $0.outcome) }, in: &group)
             }
         } onCancel: {
             for task in tasks { task.attempt.stop(.shutdown) }

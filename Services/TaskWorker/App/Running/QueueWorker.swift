@@ -55,8 +55,9 @@ struct QueueWorker: Service {
             var consumer: (any BusConsumer)?
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 // While batches work, their places are free by the time that another one has begun.
+                let inBatches = finishing.takes(lessThan: BatchRunner.longestWork)
                 var free = places.free(of: queue)
-                if free == 0, !(1...QueueWorker.batchesAhead).contains(finishing.batchesAtWork) {
+                if free == 0, !(inBatches && (1...QueueWorker.batchesAhead).contains(finishing.batchesAtWork)) {
                     free = await cancelWhenGracefulShutdown { await places.free(queue) }
                     guard free > 0 else { continue }
                 }
@@ -72,7 +73,6 @@ struct QueueWorker: Service {
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
                     let isAwaited = places.isAwaited(queue)
-                    let inBatches = finishing.takes(lessThan: BatchRunner.longestWork)
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
                     var deliveries = try await fetch(
                         inBatches ? max(free, BatchRunner.size) : free + ahead, from: present,
@@ -136,13 +136,14 @@ struct QueueWorker: Service {
                 gauge.record(places.taken(queue))
             } closed: {
                 finishing.batchIsClosed()
+            } left: { count in
+                finishing.end(count)
             } alone: { delivery in
                 await places.takeBack(queue)
                 let place = Place(queue, places: places, finishing: finishing)
                 await handler.handle(delivery, in: place, leaseUntil: leaseUntil)
                 place.leave()
             }
-            finishing.end(entries.count)
         }
     }
 
