@@ -210,7 +210,8 @@ async def records(bus):
 
 
 async def everything(bus, stream, subject, last=False):
-    """All messages of a stream on a subject, or the last of each subject: [(subject, payload)]."""
+    """All messages of a stream on a subject, or the last of each subject, each behind those it has overtaken, as gateways
+    give them: [(subject, payload)]."""
     policy = nats.js.api.DeliverPolicy.LAST_PER_SUBJECT if last else nats.js.api.DeliverPolicy.ALL
     reader = await bus.jetstream().subscribe(
         subject, stream=stream, ordered_consumer=True, config=nats.js.api.ConsumerConfig(deliver_policy=policy))
@@ -222,6 +223,8 @@ async def everything(bus, stream, subject, last=False):
         read = 0
         while read < last_sequence:
             message = await reader.next_msg(timeout=LIMIT)
+            overtaken = json.loads((message.headers or {}).get("Apus-Overtaken", "[]"))
+            messages += [(message.subject, json.dumps(earlier).encode()) for earlier in overtaken]
             messages.append((message.subject, message.data))
             read = message.metadata.sequence.stream
     finally:
