@@ -57,7 +57,8 @@ import Testing
                     subject: subjects.channel(lobby), headers: [HeaderName.overtaken: "[4]"], payload: Array("5".utf8)))
             bus.setConnected(true)
             await receiver.wait(for: 5)
-            for rubbish in ["", "[", "{}", "7", "[1,]"] { try await publish("6", overtaking: rubbish) }
+            let tooMany = "[" + Array(repeating: "1", count: 101).joined(separator: ",") + "]"
+            for rubbish in ["", "[", "{}", tooMany, "[1,]"] { try await publish("6", overtaking: rubbish) }
             await receiver.wait(for: 10)
             #expect(
                 receiver.publications == [

@@ -95,6 +95,22 @@ import Testing
         #expect(try await load.batched() > 50)
     }
 
+    @Test("those whose turn comes when their batch does not wait for them any more are done all the same")
+    func late() async throws {
+        try await load.fill(60)
+        let task = TaskDefinition(name: "quick") { _, context in
+            guard load.number(context.id) == 20 else { return nil }
+            // Longer than a batch waits; the last of it is told that it has begun as soon as that is over.
+            clock.advance(by: .milliseconds(30))
+            while try await bench.stored(load.id(55).channel).last?.state != .started {
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            return nil
+        }
+        try await bench.withWorker([task], concurrency: 1) { _ in try await bench.waitUntilQueueIsEmpty() }
+        try await load.expectCompleted(0..<60)
+    }
+
     @Test("slow ones in every batch hold up no other as long as there are places")
     func slowOnes() async throws {
         try await load.fill(700)

@@ -27,13 +27,17 @@ enum ChannelMessageReader {
             excludedClient: message.headers[HeaderName.exclude].flatMap { RandomID($0) })
     }
 
-    /// What a message carries of what should have come before it, see ``HeaderName/overtaken``; nothing if that cannot be read.
+    /// What a message carries of what should have come before it, see ``HeaderName/overtaken``; nothing if that cannot be read
+    /// or is more than ``maximumOvertaken``.
     static func overtaken(by message: BusMessage, storedAt: Timestamp, generation: UInt32) -> [ChannelMessage] {
         guard let text = message.headers[HeaderName.overtaken] else { return [] }
         let payloads = try? JSONReader.read(Array(text.utf8)) { reader throws(JSONError) -> [[UInt8]] in
             var payloads: [[UInt8]] = []
             guard try reader.beginArray() else { return [] }
-            while try reader.nextElement() { payloads.append(Array(try reader.text().bytes)) }
+            while try reader.nextElement() {
+                guard payloads.count < maximumOvertaken else { return [] }
+                payloads.append(Array(try reader.text().bytes))
+            }
             try reader.finish()
             return payloads
         }
@@ -44,6 +48,9 @@ enum ChannelMessageReader {
             return self.message(single, sequence: nil, storedAt: storedAt, generation: generation)
         }
     }
+
+    /// One message must not become any number of them.
+    private static let maximumOvertaken = 100
 
     /// Up to which sequence a channel's history was removed, if the message says so: see ``ChannelHeader/removed``.
     static func historyRemoval(_ message: BusMessage) -> UInt64? {

@@ -3,7 +3,7 @@ internal import TaskWorkerCore
 
 /// The tasks of a batch, by their numbers from 0, as its lanes take them one by one and bring back what came of them.
 ///
-/// Once it is closed, who brings something back is told that nobody waits for it.
+/// Once it is closed, what is brought back is of no use to it any more; what is left can still be taken.
 final class BatchDeck: Sendable {
     /// What was there when the deck was closed.
     struct Closing: Sendable {
@@ -42,16 +42,14 @@ final class BatchDeck: Sendable {
     /// How many have been taken.
     var taken: Int { state.withLock { $0.next } }
 
-    /// - Returns: false once the deck is closed.
-    func bringBack(_ task: Int, _ outcome: AttemptOutcome) -> Bool {
-        let (isTaken, waiter) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
-            guard !state.isClosed else { return (false, nil) }
+    func bringBack(_ task: Int, _ outcome: AttemptOutcome) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard !state.isClosed else { return nil }
             state.outcomes[task] = outcome
             state.unfinished -= 1
-            return (true, state.unfinished == 0 ? state.waiter.take() : nil)
+            return state.unfinished == 0 ? state.waiter.take() : nil
         }
         waiter?.resume()
-        return isTaken
     }
 
     /// Returns when all have been brought back, or ``stopWaiting()`` was called. For one caller.

@@ -42,7 +42,7 @@ final class BatchLane: Sendable {
                 state.current = nil
                 return state.isSpoilt
             }
-            if !deck.bringBack(task, outcome) { return false }
+            deck.bringBack(task, outcome)
             if isSpoilt { return true }
         }
         return false

@@ -41,7 +41,7 @@ struct BatchRunner: Sendable {
     ///   - leaseUntil: until when the deliveries are ours without renewal.
     ///   - takePlaces: takes places, in each of which one task works at a time, as soon as one is free.
     ///   - workEnded: called for each place that is not needed any more, and how long a task's work took about.
-    ///   - closed: called once no more of the tasks begin to work.
+    ///   - closed: called once the batch does not wait for its tasks any more.
     ///   - left: called when so many of the tasks are done, or held by a place of their own: all are told once.
     ///   - alone: deals with a task that has not begun, since somebody else has recorded it or the bus did not take it.
     func run(
