@@ -44,7 +44,8 @@ public enum SubjectToken {
         hexadecimal.firstIndex(of: byte).map(UInt8.init)
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool {
+    /// Whether the byte stands for itself.
+    static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):

@@ -10,9 +10,15 @@ public struct TaskID: Sendable, Hashable, CustomStringConvertible {
 
     /// - Returns: nil for text that may not be a task's id.
     public init?(_ text: String) {
-        guard (1...TaskID.maximumLength).contains(text.utf8.count), SubjectToken.encode(text) == text,
-            !text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).contains(where: \.isEmpty)
-        else { return nil }
+        guard (1...TaskID.maximumLength).contains(text.utf8.count) else { return nil }
+        // As if one stood before the first.
+        var followsDot = true
+        for byte in text.utf8 {
+            let isDot = byte == UInt8(ascii: ".")
+            guard SubjectToken.isPlain(byte), !(isDot && followsDot) else { return nil }
+            followsDot = isDot
+        }
+        guard !followsDot else { return nil }
         description = text
     }
 

@@ -120,9 +120,12 @@ public struct TaskRequest: Sendable, Hashable {
 extension Subjects {
     /// The queue and the task's name of an `apus.task.<queue>.<name>` subject; nil for any other.
     public func task(ofSubject subject: String) -> (queue: String, name: String)? {
-        let parts = subject.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] == prefix, parts[1] == "task",
-            let queue = SubjectToken.decode(parts[2]), let name = SubjectToken.decode(parts[3])
+        let beginning = "\(prefix).task."
+        guard subject.hasPrefix(beginning) else { return nil }
+        let rest = subject.utf8.dropFirst(beginning.utf8.count)
+        guard let dot = rest.firstIndex(of: UInt8(ascii: ".")),
+            let queue = SubjectToken.decode(Substring(rest[..<dot])),
+            let name = SubjectToken.decode(Substring(rest[rest.index(after: dot)...]))
         else { return nil }
         return (queue, name)
     }

@@ -65,10 +65,16 @@ extension NATSHeaders {
     /// Reads a header block as JetStream stores it: `NATS/1.0`, then lines of `name: value`, each ended by CR LF. Lines
     /// that are nothing of the kind are left out.
     init(block: [UInt8]) {
-        for line in String(decoding: block, as: UTF8.self).split(separator: "\r\n").dropFirst() {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            let value = line[line.index(after: colon)...].drop { $0 == " " }
-            append(String(line[..<colon]), String(value))
+        let newline = UInt8(ascii: "\n")
+        var rest = block[(block.firstIndex(of: newline).map { $0 + 1 } ?? block.endIndex)...]
+        while !rest.isEmpty {
+            let end = rest.firstIndex(of: newline) ?? rest.endIndex
+            var line = rest[..<end]
+            rest = rest[Swift.min(end + 1, rest.endIndex)...]
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
+            let value = line[(colon + 1)...].drop { $0 == UInt8(ascii: " ") }
+            append(String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self))
         }
     }
 }

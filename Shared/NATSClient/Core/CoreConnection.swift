@@ -167,13 +167,20 @@ package final class CoreConnection: Sendable {
         schedule()
     }
 
-    /// Has the reactor do what has been decided, once for all that is decided until then.
+    /// From so many bytes on, what is to be written does not wait for the end of a turn: the server begins with it while more
+    /// is being made.
+    static let bytesToWriteAtOnce = 12 * 1024
+
+    /// Has the reactor do what has been decided, once for all that is decided until then; at once where this is its thread and
+    /// much is to be written.
     func schedule() {
-        let isNew = state.withLock { state in
+        let (isMuch, isNew) = state.withLock { state in
+            let isMuch = state.machine.commands.bytes.count >= CoreConnection.bytesToWriteAtOnce
             defer { state.isScheduled = true }
-            return !state.isScheduled
+            return (isMuch, !state.isScheduled)
         }
         if isNew { reactor.executeLast { [weak self] in self?.settle() } }
+        if isMuch, reactor.isCurrent, socket?.isWaitingToWrite == false { settle() }
     }
 
     // MARK: On the reactor's thread

@@ -40,18 +40,25 @@ extension CoreRequester {
     ) {
         var refusals: [(index: Int, error: NATSError)] = []
         let deadline = ContinuousClock.now + timeout
-        connection.state.withLock { state in
-            for (index, message) in messages.enumerated() {
-                if let error = CoreRequester.refusal(of: message) ?? state.machine.refusal(of: message) {
-                    refusals.append((index, error))
-                    continue
+        var next = messages.startIndex
+        while next < messages.endIndex {
+            connection.state.withLock { state in
+                // In pieces that are worth writing, so that the server does not wait for the last to begin with the first.
+                let enough = state.machine.commands.bytes.count + CoreConnection.bytesToWriteAtOnce
+                while next < messages.endIndex, state.machine.commands.bytes.count < enough {
+                    let (index, message) = (next, messages[next])
+                    next += 1
+                    if let error = CoreRequester.refusal(of: message) ?? state.machine.refusal(of: message) {
+                        refusals.append((index, error))
+                        continue
+                    }
+                    let token = state.requests.reserve()
+                    _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
+                    state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
                 }
-                let token = state.requests.reserve()
-                _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
-                state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
             }
+            connection.schedule()
         }
-        connection.schedule()
         for (index, error) in refusals { completion(index, .failure(error)) }
     }
 

@@ -24,7 +24,8 @@ final class CoreSocket: ReactorHandler, @unchecked Sendable {
     /// What has been taken to be written, and how much of it has been.
     private var unsent: [UInt8] = []
     private var sentCount = 0
-    private var isWaitingToWrite = false
+    /// The kernel takes no more for now; what is left is written when it does.
+    private(set) var isWaitingToWrite = false
 
     /// How much is read in a turn of the loop.
     static let readSize = 64 * 1024

@@ -10,7 +10,10 @@ struct Pull {
     let maximum: Int
     private(set) var messages: [NATSMessage] = []
 
-    init(maximum: Int) { self.maximum = maximum }
+    init(maximum: Int) {
+        self.maximum = maximum
+        messages.reserveCapacity(min(maximum, 1024))
+    }
 
     /// What to do after a message.
     enum Action {

@@ -51,24 +51,20 @@ final class PullInbox: Sendable {
         let isRemark = message.subject.hasPrefix(prefix)
         let (isTaken, ended, error) = state.withLock {
             state -> (Bool, (UInt64, Pull, CheckedContinuation<PullResult, Never>)?, NATSError?) in
-            guard var current = state.current else { return (isRemark, nil, nil) }
-            let action: Pull.Action
+            guard let token = state.current?.token else { return (isRemark, nil, nil) }
+            // In its place: what has come so far would be copied for each message otherwise.
+            let action: Pull.Action?
             if isRemark {
-                guard message.subject.dropFirst(prefix.count) == "\(current.token)", let status = message.status else {
+                guard message.subject.dropFirst(prefix.count) == "\(token)", let status = message.status else {
                     return (true, nil, nil)
                 }
-                action = current.pull.received(status: status, description: message.headers["Description"] ?? "")
+                action = state.current?.pull.received(
+                    status: status, description: message.headers["Description"] ?? "")
             } else {
-                action = current.pull.received(message)
+                action = state.current?.pull.received(message)
             }
-            switch action {
-            case .goOn:
-                state.current = current
-                return (true, nil, nil)
-            case .end(let error):
-                state.current = nil
-                return (true, current, error)
-            }
+            guard case .end(let error)? = action else { return (true, nil, nil) }
+            return (true, state.current.take(), error)
         }
         if let (token, pull, continuation) = ended {
             carrier.forget(token)

@@ -13,9 +13,11 @@ struct QueueWorker: Service {
     private static let maximumUnacknowledged = 100_000
 
     /// How many tasks may be recorded at the same time beside those that run.
-    private static let maximumFinishing = 320
+    private static let maximumFinishing = 1000
     /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
-    private static let batchesAhead = 2
+    private static let batchesAhead = 6
+    /// How many batches are fetched at once: the answer to a fetch waits behind all that was sent before it.
+    private static let batchesFetched = 4
     /// How many tasks are fetched ahead for places that will be free in a moment.
     private static let ahead = 16
     /// How long one of them waits for a place before it is given back, with those behind it.
@@ -75,7 +77,7 @@ struct QueueWorker: Service {
                     let isAwaited = places.isAwaited(queue)
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
                     var deliveries = try await fetch(
-                        inBatches ? max(free, BatchRunner.size) : free + ahead, from: present,
+                        inBatches ? max(free, BatchRunner.size * QueueWorker.batchesFetched) : free + ahead, from: present,
                         wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
@@ -124,6 +126,16 @@ struct QueueWorker: Service {
         let entries = read.compactMap(\.entry)
         guard entries.count > places.free(of: queue) else { return }
         deliveries = read.filter { $0.entry == nil }.map(\.delivery)
+        for start in stride(from: 0, to: entries.count, by: BatchRunner.size) {
+            let batch = Array(entries[start..<min(start + BatchRunner.size, entries.count)])
+            run(batch, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
+        }
+    }
+
+    private func run(
+        _ entries: [BatchEntry], of batches: BatchRunner, _ handler: DeliveryHandler, _ finishing: Finishing,
+        _ gauge: Gauge, _ leaseUntil: Timestamp, in group: inout DiscardingTaskGroup
+    ) {
         finishing.beginBatch(of: entries.count)
         group.addTask {
             await batches.run(entries, leaseUntil: leaseUntil) { maximum, patience in
