@@ -7,6 +7,9 @@ public protocol KeyValueBucket: Sendable {
     /// The present value; nil if there is none or it was deleted.
     func get(_ key: String) async throws(BusError) -> KeyValueEntry?
 
+    /// As ``get(_:)`` for several keys at once. Hardly slower than one where the bus can ask for them together.
+    func get(together keys: [String]) async -> [Result<KeyValueEntry?, BusError>]
+
     /// Writes whatever is there. Returns the new revision.
     @discardableResult
     func put(_ key: String, _ value: [UInt8]) async throws(BusError) -> UInt64

@@ -30,6 +30,18 @@ extension EventBus {
 }
 
 extension KeyValueBucket {
+    public func get(together keys: [String]) async -> [Result<KeyValueEntry?, BusError>] {
+        var results: [Result<KeyValueEntry?, BusError>] = []
+        for key in keys {
+            do throws(BusError) {
+                results.append(.success(try await get(key)))
+            } catch {
+                results.append(.failure(error))
+            }
+        }
+        return results
+    }
+
     public func update(together updates: [KeyValueUpdate]) async -> [Result<UInt64, BusError>] {
         var results: [Result<UInt64, BusError>] = []
         for one in updates {

@@ -11,6 +11,10 @@ struct NATSKeyValueBucket: KeyValueBucket {
         try await translated { () async throws(NATSError) in try await store.get(key).map(KeyValueEntry.init) }
     }
 
+    func get(together keys: [String]) async -> [Result<KeyValueEntry?, BusError>] {
+        await store.get(together: keys).map { $0.map { $0.map(KeyValueEntry.init) }.mapError(BusError.init) }
+    }
+
     @discardableResult
     func put(_ key: String, _ value: [UInt8]) async throws(BusError) -> UInt64 {
         try await translated { () async throws(NATSError) in try await store.put(key, value) }

@@ -40,7 +40,19 @@ extension CloudEvent {
 
     /// The attributes as headers; the payload is then ``data``.
     public var binaryHeaders: [(name: String, value: String)] {
-        attributes.map { (name: Self.headerPrefix + $0.name, value: PercentEncoding.encode($0.value)) }
+        attributes.map { (name: CloudEvent.headerName($0.name), value: PercentEncoding.encode($0.value)) }
+    }
+
+    /// Every message of a task has the first of them.
+    private static func headerName(_ attribute: String) -> String {
+        switch attribute {
+        case "specversion": "ce-specversion"
+        case "id": "ce-id"
+        case "source": "ce-source"
+        case "type": "ce-type"
+        case "time": "ce-time"
+        default: headerPrefix + attribute
+        }
     }
 }
 

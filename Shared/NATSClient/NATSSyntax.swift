@@ -12,10 +12,14 @@ enum NATSSyntax {
     }
 
     static func isSubject(_ subject: String, allowsWildcards: Bool) -> Bool {
+        withBytes(of: subject) { isSubject($0, allowsWildcards: allowsWildcards) }
+    }
+
+    private static func isSubject(_ subject: UnsafeBufferPointer<UInt8>, allowsWildcards: Bool) -> Bool {
         var tokenLength = 0
         var tokenIsStar = false
         var ended = false
-        for byte in subject.utf8 {
+        for byte in subject {
             if ended { return false }
             switch byte {
             case UInt8(ascii: "."):
@@ -58,12 +62,25 @@ enum NATSSyntax {
 
     static func checkHeaders(_ headers: NATSHeaders) throws(NATSError) {
         for (name, value) in headers {
-            guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }) else {
+            guard withBytes(of: name, { !$0.isEmpty && $0.allSatisfy(isOfHeaderName) }) else {
                 throw NATSError(.invalidArgument, "a header's name is printable ASCII without spaces and colons")
             }
-            guard value.utf8.allSatisfy({ $0 != 0 && $0 != 0x0A && $0 != 0x0D }) else {
+            guard withBytes(of: value, { $0.allSatisfy { $0 != 0 && $0 != 0x0A && $0 != 0x0D } }) else {
                 throw NATSError(.invalidArgument, "the value of header \(name) holds a line break or a zero byte")
             }
         }
+    }
+
+    private static func isOfHeaderName(_ byte: UInt8) -> Bool {
+        byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: ":")
+    }
+
+    /// All that is published is looked at, so it is looked at where it lies.
+    @inline(__always) private static func withBytes<Result>(
+        of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Result
+    ) -> Result {
+        if let result = text.utf8.withContiguousStorageIfAvailable(body) { return result }
+        var text = text
+        return text.withUTF8(body)
     }
 }

@@ -84,6 +84,30 @@ extension EventBusContract {
             }
             try expectEqual(await bucket.update(together: []).count, 0, "what became of nothing")
         },
+        Case("of keys that are asked for together each has its own answer") { bus in
+            let bucket = try await bucket(on: bus)
+            try await bucket.put("a", bytes("1"))
+            let second = try await bucket.put("a", bytes("2"))
+            try await bucket.put("gone", bytes("1"))
+            try await bucket.delete("gone")
+            try await bucket.put("purged", bytes("1"))
+            try await bucket.purge("purged")
+            try await bucket.put("empty", [])
+            let keys = ["a", "gone", "never", "no key", "purged", "empty", "a"]
+            let found = await bucket.get(together: keys)
+            try expectEqual(found.count, keys.count, "answers")
+            for (key, result) in zip(keys, found) {
+                switch (key, result) {
+                case ("no key", .failure(let error)): try expectEqual(error.code, .invalidArgument, "for no key")
+                case (_, .failure(let error)): throw error
+                case (_, .success(let entry)):
+                    let expected: [UInt8]? = ["a": bytes("2"), "empty": []][key]
+                    try expectEqual(entry?.value, expected, "the value of \(key)")
+                    if key == "a" { try expectEqual(entry?.revision, second, "its revision") }
+                }
+            }
+            try expectEqual(await bucket.get(together: []).count, 0, "answers to nothing")
+        },
         Case("many who count up together lose no step") { bus in
             let bucket = try await bucket(on: bus)
             try await withThrowingTaskGroup(of: Void.self) { group in

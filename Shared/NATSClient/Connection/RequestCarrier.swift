@@ -28,7 +28,7 @@ enum RequestCarrier: Sendable {
         }
     }
 
-    /// Calls `completion` once: with what ``complete(_:_:)`` says, or with the error that ends the waiting.
+    /// Calls `completion` once: with what ``fail(_:_:)`` says, or with the error that ends the waiting.
     func wait(
         _ token: UInt64, until deadline: ContinuousClock.Instant, _ completion: @escaping ConnectionState.Completion
     ) {
@@ -45,10 +45,10 @@ enum RequestCarrier: Sendable {
         }
     }
 
-    func complete(_ token: UInt64, _ result: Result<NATSMessage, NATSError>) {
+    func fail(_ token: UInt64, _ error: NATSError) {
         switch self {
-        case .libnats(let core): core.complete(token, result)
-        case .own(let requester): requester.complete(token, result)
+        case .libnats(let core): core.complete(token, .failure(error))
+        case .own(let requester): requester.fail(token, error)
         }
     }
 

@@ -39,16 +39,27 @@ struct RequestTable<Waiter> {
         return lastToken
     }
 
+    /// As ``reserve()`` and ``wait(_:_:until:)``, where nothing can come between the two.
+    mutating func add(_ waiter: Waiter, until deadline: Instant) -> UInt64 {
+        lastToken &+= 1
+        keep(lastToken, waiter, until: deadline)
+        return lastToken
+    }
+
     /// - Returns: false if the request was cancelled meanwhile; the waiter is then not kept.
     mutating func wait(_ token: UInt64, _ waiter: Waiter, until deadline: Instant) -> Bool {
         guard case .reserved? = entries[token] else {
             entries[token] = nil
             return false
         }
+        keep(token, waiter, until: deadline)
+        return true
+    }
+
+    private mutating func keep(_ token: UInt64, _ waiter: Waiter, until deadline: Instant) {
         entries[token] = .waiting(waiter, deadline: deadline)
         deadlines.insert(Deadline(instant: deadline, token: token))
         if deadlines.count > 64, deadlines.count > entries.count * 4 { sweep() }
-        return true
     }
 
     /// Ends a request; its waiter, if it was waiting.

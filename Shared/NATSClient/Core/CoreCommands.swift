@@ -32,7 +32,7 @@ struct CoreCommands: Equatable {
     mutating func publish(_ message: NATSMessage, replyTo: String?) {
         let headersLength = message.headers.encodedLength
         reserve(96 + message.subject.utf8.count + headersLength + message.payload.count)
-        append(headersLength > 0 ? "HPUB " : "PUB ")
+        append(headersLength > 0 ? "HPUB " as StaticString : "PUB ")
         append(message.subject)
         if let replyTo {
             append(" ")
@@ -73,11 +73,22 @@ struct CoreCommands: Equatable {
 
     mutating func removeAll() { bytes = [] }
 
-    private mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
+    private mutating func append(_ text: String) {
+        if text.utf8.withContiguousStorageIfAvailable({ bytes.append(contentsOf: $0) }) == nil {
+            bytes.append(contentsOf: text.utf8)
+        }
+    }
 
-    private mutating func append(_ number: Int) { bytes.append(contentsOf: String(number).utf8) }
+    private mutating func append(_ text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
 
-    private mutating func endLine() { append("\r\n") }
+    private mutating func append(_ number: Int) { append(String(number)) }
+
+    private mutating func endLine() {
+        bytes.append(UInt8(ascii: "\r"))
+        bytes.append(UInt8(ascii: "\n"))
+    }
 }
 
 /// What a client says about itself: `CONNECT`.

@@ -13,11 +13,15 @@ internal import Synchronization
 package final class CoreConnection: Sendable {
     private typealias Completion = @Sendable (Result<Void, NATSError>) -> Void
 
+    /// Is given what answers a request, on the reactor's thread, or why nothing does, on any. A message lies in the buffer into
+    /// which it was read, and is gone when this returns.
+    typealias AnswerReceiver = @Sendable (Result<CoreMessage, NATSError>) -> Void
+
     struct State {
         var machine: CoreMachine
         var flushes = RequestTable<@Sendable (Result<Void, NATSError>) -> Void>()
         /// Requests whose answers are to come by this connection: see ``CoreRequester``.
-        var requests = RequestTable<ConnectionState.Completion>()
+        var requests = RequestTable<AnswerReceiver>()
         var listeners = EventListeners()
         /// What is to be done on the reactor's thread.
         var actions: [CoreAction] = []

@@ -21,6 +21,13 @@ package struct CoreMessage {
     /// `NATS/1.0`, then lines of `name: value`, each ended by CR LF, the last one empty. Empty if there are none.
     package let headers: UnsafeRawBufferPointer
     package let payload: UnsafeRawBufferPointer
+
+    /// As ``NATSMessage/status``.
+    var status: Int? {
+        // `NATS/1.0 404`; of most the line ends where the status would begin.
+        guard payload.isEmpty, headers.count > 11, headers[8] == UInt8(ascii: " ") else { return nil }
+        return Int(String(decoding: headers[9...11], as: UTF8.self))
+    }
 }
 
 /// Why what a server sent is none of its protocol. The connection is of no use any more.

@@ -5,7 +5,7 @@ extension CoreRequester {
     /// Sends requests one right behind the other, all of them or none, and calls `completion` once for each, with its index.
     func beginAll(
         _ messages: [NATSMessage], timeout: Duration,
-        completion: @escaping @Sendable (Int, Result<NATSMessage, NATSError>) -> Void
+        completion: @escaping @Sendable (Int, Result<CoreMessage, NATSError>) -> Void
     ) {
         func refuse(_ error: NATSError) { for index in messages.indices { completion(index, .failure(error)) } }
         do throws(NATSError) {
@@ -23,8 +23,7 @@ extension CoreRequester {
                 if let error = state.machine.refusal(of: message) { return error }
             }
             for (index, message) in messages.enumerated() {
-                let token = state.requests.reserve()
-                _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
+                let token = state.requests.add({ completion(index, $0) }, until: deadline)
                 state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
             }
             return nil
@@ -36,7 +35,7 @@ extension CoreRequester {
     /// The same, but for one that cannot be sent, which holds up none behind it.
     func beginTogether(
         _ messages: [NATSMessage], timeout: Duration,
-        completion: @escaping @Sendable (Int, Result<NATSMessage, NATSError>) -> Void
+        completion: @escaping @Sendable (Int, Result<CoreMessage, NATSError>) -> Void
     ) {
         var refusals: [(index: Int, error: NATSError)] = []
         let deadline = ContinuousClock.now + timeout
@@ -52,8 +51,7 @@ extension CoreRequester {
                         refusals.append((index, error))
                         continue
                     }
-                    let token = state.requests.reserve()
-                    _ = state.requests.wait(token, { completion(index, $0) }, until: deadline)
+                    let token = state.requests.add({ completion(index, $0) }, until: deadline)
                     state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
                 }
             }

@@ -59,7 +59,8 @@ final class CoreRequester: Sendable {
                 state.requests.forget(token)
                 return .notConnected
             }
-            return state.requests.wait(token, completion, until: deadline) ? nil : .cancelled
+            let receiver = CoreRequester.receiver(completion)
+            return state.requests.wait(token, receiver, until: deadline) ? nil : .cancelled
         }
         if let refusal { return completion(.failure(refusal)) }
         // The reactor has to know the deadline.
@@ -81,8 +82,8 @@ final class CoreRequester: Sendable {
         connection.schedule()
     }
 
-    func complete(_ token: UInt64, _ result: Result<NATSMessage, NATSError>) {
-        connection.state.withLock { $0.requests.remove(token) }?(result)
+    func fail(_ token: UInt64, _ error: NATSError) {
+        connection.state.withLock { $0.requests.remove(token) }?(.failure(error))
     }
 
     func forget(_ token: UInt64) { connection.state.withLock { $0.requests.forget(token) } }
@@ -120,7 +121,8 @@ final class CoreRequester: Sendable {
         }
         let (deadline, replyTo) = (ContinuousClock.now + timeout, "\(prefix)\(token)")
         let refusal = connection.state.withLock { state -> NATSError? in
-            guard state.requests.wait(token, completion, until: deadline) else { return .cancelled }
+            let receiver = CoreRequester.receiver(completion)
+            guard state.requests.wait(token, receiver, until: deadline) else { return .cancelled }
             do throws(NATSError) {
                 try state.machine.publish(message, replyTo: replyTo)
                 return nil
@@ -154,13 +156,16 @@ final class CoreRequester: Sendable {
                 token = token &* 10 &+ UInt64(byte - 0x30)
             }
             guard let waiter = connection?.state.withLock({ $0.requests.remove(token) }) else { return }
-            let answer = NATSMessage(message)
-            if answer.status == 503 {
+            if message.status == 503 {
                 waiter(.failure(NATSError(.noResponders, "nobody answers requests on this subject")))
             } else {
-                waiter(.success(answer))
+                waiter(.success(message))
             }
         }
+    }
+
+    private static func receiver(_ completion: @escaping ConnectionState.Completion) -> CoreConnection.AnswerReceiver {
+        { completion($0.map { NATSMessage($0) }) }
     }
 }
 
@@ -180,6 +185,8 @@ extension NATSHeaders {
     /// with libnats.
     fileprivate init(received block: [UInt8]) {
         self.init(block: block)
+        // Most say nothing: `NATS/1.0`.
+        guard block.count > 9, block[8] == UInt8(ascii: " ") else { return }
         let line = String(decoding: block.prefix { $0 != 0x0D && $0 != 0x0A }, as: UTF8.self)
         let words = line.split(separator: " ", maxSplits: 2)
         if words.count > 1 { append("Status", String(words[1])) }

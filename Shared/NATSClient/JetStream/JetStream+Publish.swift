@@ -30,9 +30,9 @@ extension JetStream {
     @discardableResult
     public func publishInOrder(_ messages: [NATSMessage]) async throws(NATSError) -> [PublishAcknowledgement] {
         var acknowledgements: [PublishAcknowledgement] = []
-        for result in await connection.requestInOrder(messages, timeout: timeout) {
+        for result in await connection.requestInOrder(messages, timeout: timeout, JetStream.acknowledgement) {
             do throws(NATSError) {
-                acknowledgements.append(try PublishAcknowledgement(try result.get().payload))
+                acknowledgements.append(try result.get())
             } catch {
                 throw JetStream.explained(error)
             }
@@ -42,12 +42,16 @@ extension JetStream {
 
     /// Publishes messages one right behind the other: what became of each. One that was not stored holds up none behind it.
     public func publishTogether(_ messages: [NATSMessage]) async -> [Result<PublishAcknowledgement, NATSError>] {
-        await connection.requestTogether(messages, timeout: timeout).map { result in
-            do throws(NATSError) {
-                return .success(try PublishAcknowledgement(try result.get().payload))
-            } catch {
-                return .failure(JetStream.explained(error))
-            }
+        await connection.requestTogether(messages, timeout: timeout, JetStream.acknowledgement).map {
+            $0.mapError(JetStream.explained)
+        }
+    }
+
+    private static func acknowledgement(_ answer: NATSAnswer) -> Result<PublishAcknowledgement, NATSError> {
+        do throws(NATSError) {
+            return .success(try PublishAcknowledgement(answer.payload))
+        } catch {
+            return .failure(error)
         }
     }
 

@@ -76,7 +76,7 @@ public final class PullConsumer: Sendable {
                 do throws(NATSError) {
                     try carrier.send(message, replyTo: inbox.replySubject(token))
                 } catch {
-                    carrier.complete(token, .failure(error))
+                    carrier.fail(token, error)
                 }
             }
         } onCancel: {

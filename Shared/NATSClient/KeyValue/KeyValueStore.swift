@@ -6,7 +6,7 @@ public struct KeyValueStore: Sendable {
     public let bucket: String
     let jetStream: JetStream
     /// Where a read may go: on one server every read sees what was written before; of several only the leader's does.
-    private let reading: Reading
+    let reading: Reading
 
     enum Reading {
         case anyReplica
