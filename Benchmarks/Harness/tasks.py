@@ -229,8 +229,8 @@ def variants(context):
     """Key, label, how the system is made, and how many tasks take it some seconds."""
     if ApusWorker not in context.task_workers:
         raise Broken("apus-worker is not there; scripts/run-benchmarks.sh builds it")
-    yield "apus", "Apus", lambda: ApusWorker(context.folder), 20_000
-    yield "apus, user", "Apus, told to a user's channel too", lambda: ApusWorker(context.folder, user="bench"), 20_000
+    yield "apus", "Apus", lambda: ApusWorker(context.folder), 60_000
+    yield "apus, user", "Apus, told to a user's channel too", lambda: ApusWorker(context.folder, user="bench"), 60_000
     if CeleryWorker in context.task_workers:
         yield "celery", "Celery, as it comes", lambda: CeleryWorker(context.folder), 2_000
         yield "celery, late", "Celery, late acknowledgement, started tracked", lambda: CeleryWorker(context.folder, late=True), 2_000

@@ -55,7 +55,7 @@ public final class ChannelPublisher: Sendable {
         public var messageID: String?
         public var headers: BusHeaders
         /// What the channel has been told by this message too, and was to be told before it: payloads of what would have been
-        /// messages of their own had there been time. See ``HeaderName/overtaken``.
+        /// messages of their own had there been time, objects with the members that were others. See ``HeaderName/overtaken``.
         public var overtaken: [[UInt8]]
 
         public init(

@@ -9,7 +9,8 @@ public enum HeaderName {
     public static let roles = "Apus-Roles"
     public static let client = "Apus-Client"
     /// Of a channel message: what its publisher would have said in messages of their own before this one, had there been time;
-    /// a JSON array in ASCII of their payloads. Subscribers get each by itself; the history has this message alone.
+    /// a JSON array in ASCII of their payloads. An object, where this message's payload is one too, has only the members that
+    /// were others then. Subscribers get each by itself; the history has this message alone.
     public static let overtaken = "Apus-Overtaken"
     /// Of a channel message: the connection that does not get it, being the one that caused it.
     public static let exclude = "Apus-Exclude"

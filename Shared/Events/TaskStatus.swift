@@ -98,6 +98,33 @@ extension TaskStatus {
         return writer.finish()
     }
 
+    /// The members of ``json`` that are others in `later`, a status of the same task.
+    public func serialized(differingFrom later: TaskStatus) -> [UInt8] {
+        var writer = JSONWriter(reserving: 192)
+        writer.beginObject()
+        if state != later.state { writer.member("status", state.rawValue) }
+        if progress != later.progress { writer.member("progress", TaskStatus.number(progress)) }
+        if attempt != later.attempt { writer.member("attempt", attempt) }
+        if sequence != later.sequence { writer.member("sequence", sequence) }
+        if message != later.message { writer.member("message", message.map { .string($0) } ?? .null) }
+        if result != later.result { writer.member("result", result) }
+        if maximumAttempts != later.maximumAttempts {
+            writer.member("max_attempts", maximumAttempts.map { .integer(Int64($0)) } ?? .null)
+        }
+        if submittedAt != later.submittedAt {
+            writer.member("submitted_at", submittedAt.map { .string($0.description) } ?? .null)
+        }
+        if updatedAt != later.updatedAt {
+            writer.member("updated_at", updatedAt.map { .string($0.description) } ?? .null)
+        }
+        writer.endObject()
+        return writer.finish()
+    }
+
+    private static func number(_ value: Double) -> JSONValue {
+        Int64(exactly: value).map { .integer($0) } ?? .double(value)
+    }
+
     /// Writes the members of ``json`` into the object that has been begun.
     public func writeMembers(to writer: inout JSONWriter) { eachMember { name, value in writer.member(name, value) } }
 
@@ -113,7 +140,7 @@ extension TaskStatus {
         give("task_id", .string(id.description))
         give("name", .string(name))
         give("status", .string(state.rawValue))
-        give("progress", Int64(exactly: progress).map { .integer($0) } ?? .double(progress))
+        give("progress", TaskStatus.number(progress))
         give("attempt", .integer(Int64(attempt)))
         give("sequence", .integer(Int64(sequence)))
         give("message", message.map { .string($0) } ?? .null)

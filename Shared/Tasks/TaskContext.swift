@@ -11,20 +11,37 @@ public struct TaskContext: Sendable {
     public let user: String?
     /// The W3C trace headers, `traceparent` and `tracestate`, with which the task was submitted; empty without.
     public let trace: [String: String]
-    /// Names the task in its metadata. Middleware may put more there.
-    public var logger: Logger
+    private var loggerSource: LoggerSource
     private let running: any AttemptControl
+
+    /// Most tasks say nothing, and a logger with its metadata takes longer than a task that does nothing.
+    private enum LoggerSource {
+        case given(Logger)
+        case make(@Sendable () -> Logger)
+    }
+
+    /// Names the task in its metadata. Middleware may put more there.
+    public var logger: Logger {
+        get {
+            switch loggerSource {
+            case .given(let logger): logger
+            case .make(let make): make()
+            }
+        }
+        set { loggerSource = .given(newValue) }
+    }
 
     /// - Parameter running: the attempt that the task reports to.
     package init(
-        _ running: any AttemptControl, name: String, user: String?, trace: [String: String] = [:], logger: Logger
+        _ running: any AttemptControl, name: String, user: String?, trace: [String: String] = [:],
+        logger: @autoclosure @escaping @Sendable () -> Logger
     ) {
         id = running.id
         self.name = name
         attempt = running.number
         self.user = user
         self.trace = trace
-        self.logger = logger
+        loggerSource = .make(logger)
         self.running = running
     }
 

@@ -47,7 +47,7 @@ import Testing
             }
             let receiver = RecordingReceiver()
             let channel = try await hub.attach(lobby, receiver)
-            try await publish(#"{"at":3}"#, overtaking: #"[{"at":1}, {"at":2,"\u00e9":[]}]"#)
+            try await publish(#"{"at":3,"of":"x"}"#, overtaking: #"[{"at":1}, {"at":2,"\u00e9":[]}]"#)
             await receiver.wait(for: 3)
             // Missed, and read from the stream.
             bus.setConnected(false)
@@ -59,15 +59,19 @@ import Testing
             await receiver.wait(for: 5)
             let tooMany = "[" + Array(repeating: "1", count: 101).joined(separator: ",") + "]"
             for rubbish in ["", "[", "{}", tooMany, "[1,]"] { try await publish("6", overtaking: rubbish) }
-            await receiver.wait(for: 10)
+            let large = #"{"at":"\#(String(repeating: "x", count: 30_000))"}"#
+            let tooLarge = "[" + Array(repeating: #"{"of":1}"#, count: 40).joined(separator: ",") + "]"
+            try await publish(large, overtaking: tooLarge)
+            await receiver.wait(for: 11)
             #expect(
                 receiver.publications == [
-                    #"step {"at":1}"#, #"step {"at":2,"\u00e9":[]}"#, #"step {"at":3}"#, "message 4", "message 5",
-                ] + Array(repeating: "step 6", count: 5))
-            #expect(receiver.offsets == [1, 2, 3, 4, 5, 6, 7])
+                    #"step {"at":1,"of":"x"}"#, #"step {"at":2,"of":"x","é":[]}"#, #"step {"at":3,"of":"x"}"#,
+                    "message 4", "message 5",
+                ] + Array(repeating: "step 6", count: 5) + ["step \(large)"])
+            #expect(receiver.offsets == [1, 2, 3, 4, 5, 6, 7, 8])
             let recovery = try await hub.recover(
                 channel, from: StreamPosition(epoch: channel.position.epoch, offset: 2))
-            #expect(recovery.messages.map(\.sequence) == [3, 4, 5, 6, 7])
+            #expect(recovery.messages.map(\.sequence) == [3, 4, 5, 6, 7, 8])
         }
     }
 

@@ -224,7 +224,9 @@ async def everything(bus, stream, subject, last=False):
         while read < last_sequence:
             message = await reader.next_msg(timeout=LIMIT)
             overtaken = json.loads((message.headers or {}).get("Apus-Overtaken", "[]"))
-            messages += [(message.subject, json.dumps(earlier).encode()) for earlier in overtaken]
+            for changes in overtaken:
+                earlier = {**json.loads(message.data), **changes}
+                messages.append((message.subject, json.dumps(earlier).encode()))
             messages.append((message.subject, message.data))
             read = message.metadata.sequence.stream
     finally:

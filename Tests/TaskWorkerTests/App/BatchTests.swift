@@ -207,6 +207,45 @@ import Testing
         #expect(try await load.told().count == 100)
     }
 
+    @Test("one that is cancelled while its batch is worked on stays cancelled, whatever its work has done")
+    func cancelledMeanwhile() async throws {
+        try await load.fill(100)
+        let (canceller, cancelled) = (load.id(30), load.id(31))
+        let task = TaskDefinition(name: "quick") { _, context in
+            // Its batch was looked up before any of it was worked on.
+            if context.id == canceller {
+                _ = try await bench.call("tasks.cancel", ["task_id": .string(cancelled.description)])
+            }
+            return "done"
+        }
+        try await bench.withWorker([task], concurrency: 1) { _ in
+            try await bench.waitUntilQueueIsEmpty()
+            #expect(try await bench.status(cancelled).state == .cancelled)
+        }
+        #expect(try await load.told()[cancelled]?.map(\.state) == [.queued, .cancelled])
+        try await load.expectCompleted(0..<31)
+        try await load.expectCompleted(32..<100)
+        #expect(try await load.batched() > 50)
+    }
+
+    @Test("two messages of one task that two workers take have one end between them")
+    func twins() async throws {
+        for _ in 0..<3 { try await load.fill(200) }
+        let ran = Counts()
+        let task = TaskDefinition(name: "quick") { _, context in
+            ran.note(context.id)
+            await Task.yield()
+            return nil
+        }
+        try await bench.withWorker([task]) { _ in
+            try await bench.withWorker([task]) { _ in try await letTimePass { try await bench.queueLength() == 0 } }
+        }
+        try await load.expectCompleted(0..<200)
+        #expect(ran.all.count == 200)
+        // Not more often than there are workers.
+        #expect(ran.all.values.allSatisfy { $0 <= 2 })
+    }
+
     @Test("one that was cancelled while it waited does not run, and one that is there twice runs once")
     func notNew() async throws {
         let ran = Counts()

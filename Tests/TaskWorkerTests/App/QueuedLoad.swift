@@ -41,8 +41,9 @@ struct QueuedLoad {
         var told: [TaskID: [TaskStatus]] = [:]
         for stored in try await messages(pattern, in: namespace) {
             let overtaken = try stored.message.headers[HeaderName.overtaken].map { try JSONValue(parsing: $0) }
-            for json in (overtaken?.arrayValue ?? []) + [try JSONValue(parsing: stored.message.payload)] {
-                let status = try #require(TaskStatus(json: json))
+            let latest = try #require(try JSONValue(parsing: stored.message.payload).objectValue)
+            for changes in (overtaken?.arrayValue ?? []) + [[:]] {
+                let status = try #require(TaskStatus(json: .object(latest.merging(changes.objectValue ?? [:]))))
                 told[status.id, default: []].append(status)
             }
         }

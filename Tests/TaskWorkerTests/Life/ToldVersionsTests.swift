@@ -23,6 +23,30 @@ import Testing
         statuses.map { "\($0.state.rawValue) \($0.attempt).\($0.sequence)" }
     }
 
+    @Test("what was other in an earlier status, put over a later one, is the earlier one")
+    func differences() throws {
+        var life = [try record().status]
+        var running = try record()
+        running.begin(worker: "w", streamSequence: 5, message: "again", at: Timestamp(seconds: 1001))
+        life.append(running.status)
+        running.report(progress: 12.5, message: "é", at: Timestamp(nanoseconds: 1_001_500_000_001))
+        life.append(running.status)
+        var ends = [running, running, running, running]
+        ends[0].complete(result: ["a": [1, nil]], at: Timestamp(seconds: 1002))
+        ends[1].fail(message: "no", at: Timestamp(seconds: 1002))
+        ends[2].handBack(message: "stopped", at: Timestamp(seconds: 1002))
+        ends[3].cancel(message: "cancelled", at: Timestamp(seconds: 1002))
+        for later in life + ends.map(\.status) {
+            for earlier in life {
+                let changes = try JSONValue(parsing: earlier.serialized(differingFrom: later))
+                let members = try #require(changes.objectValue)
+                let merged = try #require(later.json.objectValue).merging(members)
+                #expect(JSONValue.object(merged).serialized() == earlier.serialized())
+                if earlier == later { #expect(members.isEmpty) }
+            }
+        }
+    }
+
     @Test("a record says all that leads to it, once and in order")
     func statuses() throws {
         #expect(try record().statuses == [try record().status])

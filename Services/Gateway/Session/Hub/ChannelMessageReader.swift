@@ -28,29 +28,31 @@ enum ChannelMessageReader {
     }
 
     /// What a message carries of what should have come before it, see ``HeaderName/overtaken``; nothing if that cannot be read
-    /// or is more than ``maximumOvertaken``.
+    /// or is more than a few messages.
     static func overtaken(by message: BusMessage, storedAt: Timestamp, generation: UInt32) -> [ChannelMessage] {
-        guard let text = message.headers[HeaderName.overtaken] else { return [] }
-        let payloads = try? JSONReader.read(Array(text.utf8)) { reader throws(JSONError) -> [[UInt8]] in
-            var payloads: [[UInt8]] = []
-            guard try reader.beginArray() else { return [] }
-            while try reader.nextElement() {
-                guard payloads.count < maximumOvertaken else { return [] }
-                payloads.append(Array(try reader.text().bytes))
-            }
-            try reader.finish()
-            return payloads
-        }
-        return (payloads ?? []).compactMap { payload in
+        guard let text = message.headers[HeaderName.overtaken],
+            let earlier = (try? JSONValue(parsing: text))?.arrayValue, earlier.count <= maximumOvertaken
+        else { return [] }
+        let latest = (try? JSONValue(parsing: message.payload))?.objectValue
+        var bytes = 0
+        var messages: [ChannelMessage] = []
+        for value in earlier {
+            let whole = value.objectValue.flatMap { latest?.merging($0) }.map { JSONValue.object($0) } ?? value
             var single = message
-            single.payload = payload
+            single.payload = whole.serialized()
             single.headers["Content-Type"] = nil
-            return self.message(single, sequence: nil, storedAt: storedAt, generation: generation)
+            bytes += single.payload.count
+            guard bytes <= maximumOvertakenBytes else { return [] }
+            if let read = self.message(single, sequence: nil, storedAt: storedAt, generation: generation) {
+                messages.append(read)
+            }
         }
+        return messages
     }
 
-    /// One message must not become any number of them.
+    /// One message must not become any number of them, nor of bytes.
     private static let maximumOvertaken = 100
+    private static let maximumOvertakenBytes = 1024 * 1024
 
     /// Up to which sequence a channel's history was removed, if the message says so: see ``ChannelHeader/removed``.
     static func historyRemoval(_ message: BusMessage) -> UInt64? {

@@ -10,10 +10,18 @@ struct BatchEnding: Sendable {
     let parts: WorkerParts
     /// Called when so many of them are done.
     let left: @Sendable (Int) -> Void
+    let goOnAlone: @Sendable (BatchTask) async -> Void
 
-    private struct Ended {
+    private final class Ended: Sendable {
         let task: BatchTask
         let record: TaskRecord
+        let status: TaskStatus
+
+        init(_ task: BatchTask, _ record: TaskRecord) {
+            self.task = task
+            self.record = record
+            status = record.status
+        }
     }
 
     /// - Parameter group: for those that go on by themselves.
@@ -23,34 +31,38 @@ struct BatchEnding: Sendable {
         ends.reserveCapacity(ended.count)
         for (task, outcome) in ended {
             if let record = completed(task, outcome, now) {
-                ends.append(Ended(task: task, record: record))
+                ends.append(Ended(task, record))
             } else {
-                goOnAlone(task, in: &group)
+                group.addTask {
+                    await goOnAlone(task)
+                    left(1)
+                }
             }
         }
-        let results = await parts.store.write(together: ends.map { ($0.record, $0.task.slot) })
+        let written = await parts.store.create(together: ends.map { ($0.task.entry.key, $0.record.serialized()) })
         var recorded: [Ended] = []
         recorded.reserveCapacity(ends.count)
-        for (end, result) in zip(ends, results) {
-            if case .success = result {
+        for (end, isWritten) in zip(ends, written) {
+            if isWritten {
                 recorded.append(end)
-                end.task.runner.count(end.record, since: end.task.start)
+                note(end)
             } else {
-                // It may be written all the same: who ends it alone finds out.
-                goOnAlone(end.task, in: &group)
+                group.addTask {
+                    await record(end)
+                    left(1)
+                }
             }
         }
         let told = await parts.announcer.announce(
-            together: recorded.map { TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.record.status) })
+            together: recorded.map { TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.status) })
         var done = 0
         for (end, isTold) in zip(recorded, told) {
-            let (task, record) = (end.task, end.record)
-            if isTold, (try? await task.entry.delivery.acknowledgeUnconfirmed()) != nil {
+            if isTold, (try? await end.task.entry.delivery.acknowledgeUnconfirmed()) != nil {
                 done += 1
                 continue
             }
             group.addTask {
-                await settle(task, record, isTold: isTold)
+                await settle(end, isTold: isTold)
                 left(1)
             }
         }
@@ -58,11 +70,26 @@ struct BatchEnding: Sendable {
         parts.running.remove(recorded.map(\.task.attempt))
     }
 
-    private func goOnAlone(_ task: BatchTask, in group: inout DiscardingTaskGroup) {
-        group.addTask {
-            await task.goOnAlone()
-            left(1)
+    /// The end is recorded.
+    private func note(_ end: Ended) {
+        end.task.entry.runner.count(end.record, since: end.task.start)
+        parts.unrecorded.end(end.record.id)
+    }
+
+    /// Records one of which it is not certain that its end was recorded with the others.
+    private func record(_ end: Ended) async {
+        let (store, attempt, record) = (parts.store, end.task.attempt, end.record)
+        do {
+            _ = try await parts.clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
+                try await store.write(record, replacing: store.emptySlot(user: record.user, id: record.id))
+            }
+        } catch {
+            // Somebody else's record is there, or the result is more than a message may carry.
+            return await goOnAlone(end.task)
         }
+        note(end)
+        await settle(end, isTold: false)
+        parts.running.remove([attempt])
     }
 
     /// The record of a task that has simply been done; nil of any other.
@@ -72,8 +99,9 @@ struct BatchEnding: Sendable {
     }
 
     /// Tells and acknowledges a task that is over, until the bus takes it.
-    private func settle(_ task: BatchTask, _ record: TaskRecord, isTold: Bool) async {
-        let (announcer, delivery, statuses) = (parts.announcer, task.entry.delivery, task.untold + [record.status])
+    private func settle(_ end: Ended, isTold: Bool) async {
+        let (announcer, record) = (parts.announcer, end.record)
+        let (delivery, statuses) = (end.task.entry.delivery, end.task.untold + [end.status])
         do {
             if !isTold {
                 try await parts.clock.persist { () throws(BusError) in

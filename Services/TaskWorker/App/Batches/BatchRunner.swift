@@ -6,22 +6,28 @@ internal import TaskWorkerCore
 /// Runs tasks that were fetched together, each step for all of them at once: what a step costs, the bus as well as this process,
 /// is then shared by those who take it. For queues that are longer than there are places, and tasks that are done in no time.
 ///
-/// It keeps to the order in which a task alone is dealt with: the record says that the attempt has begun before the work begins,
-/// and that it has ended before anybody is told, and the message goes last. What is left out is to store that a task is queued and
-/// has begun when it is over before that is told; who listens hears it all the same.
+/// It looks first whether anybody has recorded one of them, who has cancelled it or had it before, and does the work of the others.
+/// Their first record is that they are completed, which can be written only where there is none still; then it is told, and the
+/// message goes last. So what is left out is to record and to store that a task has begun, for the moment that it takes; who listens
+/// hears it all the same. Should the worker be lost in this moment, it is as if the attempt had not been.
 ///
 /// Only what is simple goes this way, and only while all goes well. What fails, reports, is stopped or is not done within
-/// ``window`` goes on by itself, as if it had begun by itself; what finds no place for long goes back to its queue.
+/// ``window`` is recorded and goes on by itself; what finds no place for long goes back to its queue.
 struct BatchRunner: Sendable {
-    /// How many tasks a batch has at the most.
-    static let size = 64
+    /// How many tasks a batch has at the most: the more, the less a step costs each.
+    private static let sizes = 64...256
     /// How long a batch waits for its tasks.
     static let window = Duration.milliseconds(20)
-    /// Tasks that take longer are not run in batches: those in front would wait for those behind.
-    static let longestWork = Duration.milliseconds(1)
-
     let parts: WorkerParts
     let handler: DeliveryHandler
+
+    /// How many tasks a batch may have whose work takes so long, in so many places: as many as are done in half of ``window``.
+    /// - Returns: nil for tasks that are not run in batches, since those in front would wait for those behind.
+    static func size(workTime: Duration, places: Int) -> Int? {
+        guard workTime < .milliseconds(1) else { return nil }
+        let rounds = (window / 2) / max(workTime, .microseconds(1))
+        return min(max(sizes.lowerBound, Int(rounds) * max(1, places)), sizes.upperBound)
+    }
 
     /// Whether the task may be part of a batch: the first delivery of a task that nobody has recorded, that is to begin now and
     /// for which nothing but its own record need be looked at; then how it begins.
@@ -34,7 +40,7 @@ struct BatchRunner: Sendable {
         guard parts.tasks[request.name] != nil, links.unique == nil, !links.hasSequel,
             let record = handler.firstAttempt(task, delivery), record.request?.isAbridged != true
         else { return nil }
-        return BatchEntry(delivery, request, record)
+        return BatchEntry(AttemptRunner(parts: parts, delivery: delivery, request: request), record)
     }
 
     /// - Parameters:
@@ -43,7 +49,8 @@ struct BatchRunner: Sendable {
     ///   - workEnded: called for each place that is not needed any more, and how long a task's work took about.
     ///   - closed: called once the batch does not wait for its tasks any more.
     ///   - left: called when so many of the tasks are done, or held by a place of their own: all are told once.
-    ///   - alone: deals with a task that has not begun, since somebody else has recorded it or the bus did not take it.
+    ///   - alone: deals with a message by itself, as if it had just come: somebody else has recorded the task, or it is not certain
+    ///     that nobody has.
     func run(
         _ entries: [BatchEntry], leaseUntil: Timestamp,
         takePlaces: @escaping @Sendable (_ maximum: Int, _ patience: Duration) async -> Int,
@@ -51,6 +58,9 @@ struct BatchRunner: Sendable {
         left: @escaping @Sendable (Int) -> Void, alone: @escaping @Sendable (Delivery) async -> Void
     ) async {
         let (tasks, others) = await begin(entries, leaseUntil)
+        let goOnAlone: @Sendable (BatchTask) async -> Void = { [parts] task in
+            await task.goOnAlone(parts, anew: alone)
+        }
         let deck = BatchDeck(count: tasks.count)
         // Their leases are kept meanwhile, so that this is only about not waiting behind slow ones for long.
         let patience = parts.lease / 8
@@ -65,6 +75,8 @@ struct BatchRunner: Sendable {
             await withDiscardingTaskGroup { group in
                 for other in others {
                     group.addTask {
+                        // Before it asks for a place, which this one may need.
+                        await parts.unrecorded.untilEnded(other.record.id)
                         await alone(other.delivery)
                         left(1)
                     }
@@ -82,10 +94,10 @@ struct BatchRunner: Sendable {
                 stopWaiting()
                 let closing = deck.close()
                 closed()
-                for number in closing.running + closing.waiting { group.addTask { await tasks[number].goOnAlone() } }
+                for number in closing.running + closing.waiting { group.addTask { await goOnAlone(tasks[number]) } }
                 // They may go on for long, and hold up no other batch.
                 left(closing.running.count + closing.waiting.count)
-                await BatchEnding(parts: parts, left: left).end(
+                await BatchEnding(parts: parts, left: left, goOnAlone: goOnAlone).end(
                     closing.ended.map { (tasks[$0.task], $0.outcome) }, in: &group)
             }
         } onCancel: {
@@ -94,46 +106,35 @@ struct BatchRunner: Sendable {
         watch.end()
     }
 
-    /// Records that all of them begin.
-    /// - Returns: those that have begun, and those that have not, mostly for somebody else has written a record.
+    /// Looks which of them nobody has recorded.
+    /// - Returns: those, and the others.
     private func begin(
         _ entries: [BatchEntry], _ leaseUntil: Timestamp
     ) async -> (begun: [BatchTask], others: [BatchEntry]) {
-        let (store, clock) = (parts.store, parts.clock)
-        let empty = entries.map { store.emptySlot(user: $0.record.user, id: $0.record.id) }
-        var results = await store.write(together: zip(entries, empty).map { ($0.record, $1) })
-        // What may be written is written again, the same: as long as nobody else can have been given the task.
-        let unknown = results.indices.filter { results[$0].failure.map { $0.code != .conflict } ?? false }
-        await withTaskGroup(of: (Int, TaskSlot?).self) { group in
-            for index in unknown {
-                group.addTask {
-                    let slot = try? await clock.persist(while: { clock.now < leaseUntil }) { () throws(BusError) in
-                        try await store.write(entries[index].record, replacing: empty[index])
-                    }
-                    return (index, slot)
-                }
-            }
-            for await case (let index, let slot?) in group { results[index] = .success(slot) }
+        var (mine, others) = ([BatchEntry](), [BatchEntry]())
+        mine.reserveCapacity(entries.count)
+        // Another message of the same task may be worked on here.
+        for entry in entries {
+            if parts.unrecorded.begin(entry.record.id) { mine.append(entry) } else { others.append(entry) }
         }
-        var (begun, others) = ([BatchTask](), [BatchEntry]())
-        begun.reserveCapacity(entries.count)
-        for (entry, result) in zip(entries, results) {
-            switch result {
-            case .success(let slot): begun.append(task(entry, slot, leaseUntil))
-            case .failure: others.append(entry)
+        let areNew = await parts.store.areUnrecorded(mine.map(\.key))
+        let now = parts.clock.now
+        var begun: [BatchTask] = []
+        begun.reserveCapacity(mine.count)
+        for (entry, isNew) in zip(mine, areNew) {
+            guard isNew else {
+                parts.unrecorded.end(entry.record.id)
+                others.append(entry)
+                continue
             }
+            let attempt = RunningAttempt(
+                id: entry.record.id, number: entry.record.attempt, queue: entry.record.queue, leaseUntil: leaseUntil,
+                clock: parts.clock)
+            entry.runner.countBeginning(entry.record)
+            begun.append(BatchTask(entry, attempt, now))
         }
         parts.running.add(begun.map(\.attempt))
         return (begun, others)
-    }
-
-    private func task(_ entry: BatchEntry, _ slot: TaskSlot, _ leaseUntil: Timestamp) -> BatchTask {
-        let record = entry.record
-        let attempt = RunningAttempt(
-            id: record.id, number: record.attempt, queue: record.queue, leaseUntil: leaseUntil, clock: parts.clock)
-        let runner = AttemptRunner(parts: parts, delivery: entry.delivery, request: entry.request)
-        runner.countBeginning(record)
-        return BatchTask(entry, slot, attempt, runner, parts.clock.now)
     }
 
     /// Does the tasks' work in one place.
@@ -143,7 +144,7 @@ struct BatchRunner: Sendable {
         let clock = parts.clock
         let times = WorkTimes()
         await BatchLane().run(deck) { lane, number in
-            let (attempt, runner) = (tasks[number].attempt, tasks[number].runner)
+            let (attempt, runner) = (tasks[number].attempt, tasks[number].entry.runner)
             attempt.onStop { lane.stop(number) }
             guard attempt.holdsLease, !attempt.isStopped else {
                 attempt.end(BatchRunner.tooLate)
@@ -170,10 +171,4 @@ private final class WorkTimes: Sendable {
 
     /// nil if there were none.
     var mean: Duration? { state.withLock { $0.count > 0 ? $0.sum / $0.count : nil } }
-}
-
-extension Result {
-    fileprivate var failure: Failure? {
-        if case .failure(let error) = self { error } else { nil }
-    }
 }

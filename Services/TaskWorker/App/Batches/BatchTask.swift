@@ -1,45 +1,68 @@
 internal import EventBus
 internal import Events
+internal import Logging
+internal import Metrics
 internal import TaskWorkerCore
 
-/// A task of a batch before anything was written of it. An object, as ``BatchTask`` is, since it is passed on many times.
+/// A task of a batch before anybody works on it. An object, as ``BatchTask`` is, since it is passed on many times.
 final class BatchEntry: Sendable {
-    let delivery: Delivery
-    let request: TaskRequest
-    /// Its first attempt, which is about to begin.
+    let runner: AttemptRunner
+    /// Its first attempt, as it is to begin.
     let record: TaskRecord
+    /// Of its record.
+    let key: String
 
-    init(_ delivery: Delivery, _ request: TaskRequest, _ record: TaskRecord) {
-        self.delivery = delivery
-        self.request = request
+    init(_ runner: AttemptRunner, _ record: TaskRecord) {
+        self.runner = runner
         self.record = record
+        key = TaskStore.key(user: record.user, id: record.id)
     }
+
+    var delivery: Delivery { runner.delivery }
 }
 
-/// A task of a batch whose attempt has begun.
+/// A task of a batch that is worked on. No record says so as long as it is part of the batch.
 final class BatchTask: Sendable {
     let entry: BatchEntry
-    /// Holds the record of the attempt.
-    let slot: TaskSlot
     let attempt: RunningAttempt
-    let runner: AttemptRunner
     /// When it began; its work began as soon as its turn came.
     let start: Timestamp
 
-    init(_ entry: BatchEntry, _ slot: TaskSlot, _ attempt: RunningAttempt, _ runner: AttemptRunner, _ start: Timestamp)
-    {
+    init(_ entry: BatchEntry, _ attempt: RunningAttempt, _ start: Timestamp) {
         self.entry = entry
-        self.slot = slot
         self.attempt = attempt
-        self.runner = runner
         self.start = start
     }
 
     /// What has not been told of it.
     var untold: [TaskStatus] { [entry.record.queuedStatus, entry.record.status] }
 
-    /// Leaves the batch: from here on it is as if it had begun by itself. Returns when it is done.
-    func goOnAlone() async {
-        await runner.accompany(attempt, slot, entry.record, unannounced: untold, since: start)
+    /// Leaves the batch: records that the attempt has begun, and from here on it is as if it had begun by itself. If somebody else
+    /// has recorded the task meanwhile, as who cancels it does, what was done here changes nothing.
+    ///
+    /// Returns when it is done.
+    /// - Parameter anew: deals with the message as if it had just come.
+    func goOnAlone(_ parts: WorkerParts, anew: (Delivery) async -> Void) async {
+        let (store, clock, attempt, record) = (parts.store, parts.clock, attempt, entry.record)
+        let begun: TaskSlot
+        do {
+            begun = try await clock.persist(while: { attempt.holdsLease }) { () throws(BusError) in
+                try await store.write(record, replacing: store.emptySlot(user: record.user, id: record.id))
+            }
+        } catch {
+            attempt.stop(.superseded)
+            parts.running.remove([attempt])
+            parts.unrecorded.end(record.id)
+            let logger = parts.logger(of: record.id, record.name, attempt: record.attempt)
+            if (error as? BusError)?.code == .conflict {
+                Counter(label: "apus_tasks_fenced_total").increment()
+                logger.notice("somebody else has recorded the task meanwhile; what was done here changes nothing")
+            } else {
+                logger.warning("a task could not be recorded; it comes again", metadata: ["error": "\(error)"])
+            }
+            return await anew(entry.delivery)
+        }
+        parts.unrecorded.end(record.id)
+        await entry.runner.accompany(attempt, begun, record, unannounced: untold, since: start)
     }
 }

@@ -9,7 +9,9 @@ internal import Tasks
 ///
 /// The work runs in a task of its own; this one alone writes the record and publishes, one after the other, so that
 /// versions appear in order. Whatever happens from outside (cancel, lease, time limit, shutdown) comes in as an event.
-struct AttemptRunner: Sendable {
+///
+/// An object, since in batches it is passed on many times.
+final class AttemptRunner: Sendable {
     /// How long work that is to end may take for it before its end is recorded without it.
     static let grace = Duration.seconds(5)
     /// The largest result: it travels in records and channel messages, which hold 1 MiB by default.
@@ -18,6 +20,17 @@ struct AttemptRunner: Sendable {
     let parts: WorkerParts
     let delivery: Delivery
     let request: TaskRequest
+    private let definition: TaskDefinition?
+    private let meter: TaskMeter
+
+    init(parts: WorkerParts, delivery: Delivery, request: TaskRequest) {
+        self.parts = parts
+        self.delivery = delivery
+        self.request = request
+        definition = parts.tasks[request.name]
+        // A name that nobody knows comes from outside and must not make a series of its own.
+        meter = parts.meters.meter(task: definition == nil ? "unknown" : request.name, queue: request.queue)
+    }
 
     /// - Parameters:
     ///   - slot: holds the record of the attempt, which has just begun.
@@ -32,7 +45,7 @@ struct AttemptRunner: Sendable {
         countBeginning(record)
         let start = parts.clock.now
         // Owned here: stopped by the attempt, and always waited for below.
-        let work = Task {
+        let work = Task { [self] in
             let workStart = parts.clock.now
             let outcome = await outcome(attempt)
             place.workEnded(after: workStart.duration(to: parts.clock.now))
@@ -78,8 +91,6 @@ struct AttemptRunner: Sendable {
     private func logger(of attempt: RunningAttempt) -> Logger {
         parts.logger(of: attempt.id, request.name, attempt: attempt.number)
     }
-
-    private var definition: TaskDefinition? { parts.tasks[request.name] }
 
     /// Plans the soft and the hard time limit. A soft one that is no shorter than the hard one has no effect.
     /// - Returns: what takes the plans back.
@@ -142,9 +153,11 @@ struct AttemptRunner: Sendable {
         }
         let headers = delivery.message.headers
         var trace: [String: String] = [:]
-        for name in [HeaderName.traceParent, HeaderName.traceState] { trace[name] = headers[name] }
+        if !headers.isEmpty {
+            for name in [HeaderName.traceParent, HeaderName.traceState] { trace[name] = headers[name] }
+        }
         let context = TaskContext(
-            attempt, name: request.name, user: request.user, trace: trace, logger: logger(of: attempt))
+            attempt, name: request.name, user: request.user, trace: trace, logger: self.logger(of: attempt))
         do {
             let result = try await definition.run(request.arguments, context)
             let length = result.isNull ? 0 : result.serialized().count
@@ -175,10 +188,5 @@ struct AttemptRunner: Sendable {
         meter.ended(
             final.state, attemptNanoseconds: parts.clock.now.nanoseconds - start.nanoseconds,
             taskNanoseconds: max(0, final.updatedAt.nanoseconds - final.submittedAt.nanoseconds))
-    }
-
-    /// A name that nobody knows comes from outside and must not make a series of its own.
-    private var meter: TaskMeter {
-        parts.meters.meter(task: definition == nil ? "unknown" : request.name, queue: request.queue)
     }
 }

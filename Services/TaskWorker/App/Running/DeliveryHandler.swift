@@ -49,6 +49,9 @@ struct DeliveryHandler: Sendable {
         var other = Admission.OtherMessage.unknown
         var permit = RunningLimits.Permit()
         defer { parts.limits.giveBack(permit, request.name) }
+        if parts.unrecorded.contains(delivered.id) {
+            await place.lent { await parts.unrecorded.untilEnded(delivered.id) }
+        }
         var isAssumedNew = firstAttempt(task, delivery) != nil
         while true {
             let slot: TaskSlot

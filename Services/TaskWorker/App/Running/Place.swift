@@ -63,10 +63,10 @@ final class Finishing: Sendable {
     }
 
     /// Whether places become free faster than tasks can be fetched one by one.
-    var areTasksQuick: Bool { takes(lessThan: Finishing.quick) }
+    var areTasksQuick: Bool { workTime.map { $0 < Finishing.quick } ?? false }
 
-    /// Whether work is known to take less.
-    func takes(lessThan time: Duration) -> Bool { state.withLock { $0.workTime.map { $0 < time } ?? false } }
+    /// How long work takes, the last ones counting most; nil before the first has ended.
+    var workTime: Duration? { state.withLock { $0.workTime } }
 
     /// Returns when there is room for one more, or the calling task is cancelled. For one caller.
     func untilRoom() async {

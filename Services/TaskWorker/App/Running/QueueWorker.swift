@@ -13,11 +13,11 @@ struct QueueWorker: Service {
     private static let maximumUnacknowledged = 100_000
 
     /// How many tasks may be recorded at the same time beside those that run.
-    private static let maximumFinishing = 1000
+    private static let maximumFinishing = 2000
     /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
-    private static let batchesAhead = 6
+    private static let batchesAhead = 3
     /// How many batches are fetched at once: the answer to a fetch waits behind all that was sent before it.
-    private static let batchesFetched = 4
+    private static let batchesFetched = 2
     /// How many tasks are fetched ahead for places that will be free in a moment.
     private static let ahead = 16
     /// How long one of them waits for a place before it is given back, with those behind it.
@@ -57,7 +57,10 @@ struct QueueWorker: Service {
             var consumer: (any BusConsumer)?
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 // While batches work, their places are free by the time that another one has begun.
-                let inBatches = finishing.takes(lessThan: BatchRunner.longestWork)
+                let batchSize = finishing.workTime.flatMap {
+                    BatchRunner.size(workTime: $0, places: places.free(of: queue) + places.taken(queue))
+                }
+                let inBatches = batchSize != nil
                 var free = places.free(of: queue)
                 if free == 0, !(inBatches && (1...QueueWorker.batchesAhead).contains(finishing.batchesAtWork)) {
                     free = await cancelWhenGracefulShutdown { await places.free(queue) }
@@ -77,14 +80,14 @@ struct QueueWorker: Service {
                     let isAwaited = places.isAwaited(queue)
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
                     var deliveries = try await fetch(
-                        inBatches ? max(free, BatchRunner.size * QueueWorker.batchesFetched) : free + ahead, from: present,
+                        batchSize.map { max(free, $0 * QueueWorker.batchesFetched) } ?? free + ahead, from: present,
                         wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
                     }
                     let leaseUntil = parts.clock.now.advanced(by: parts.lease)
-                    if inBatches, deliveries.count > free, !Task.isShuttingDownGracefully, gate.isOpen {
-                        run(&deliveries, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
+                    if let batchSize, deliveries.count > free, !Task.isShuttingDownGracefully, gate.isOpen {
+                        run(&deliveries, by: batchSize, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
                     }
                     var isCrowded = false
                     for delivery in deliveries {
@@ -119,15 +122,16 @@ struct QueueWorker: Service {
 
     /// Runs those that may be in a batch, if there are more of them than places; what is left are the others.
     private func run(
-        _ deliveries: inout [Delivery], of batches: BatchRunner, _ handler: DeliveryHandler, _ finishing: Finishing,
+        _ deliveries: inout [Delivery], by size: Int, of batches: BatchRunner, _ handler: DeliveryHandler,
+        _ finishing: Finishing,
         _ gauge: Gauge, _ leaseUntil: Timestamp, in group: inout DiscardingTaskGroup
     ) {
         let read = deliveries.map { (delivery: $0, entry: batches.entry($0)) }
         let entries = read.compactMap(\.entry)
         guard entries.count > places.free(of: queue) else { return }
         deliveries = read.filter { $0.entry == nil }.map(\.delivery)
-        for start in stride(from: 0, to: entries.count, by: BatchRunner.size) {
-            let batch = Array(entries[start..<min(start + BatchRunner.size, entries.count)])
+        for start in stride(from: 0, to: entries.count, by: size) {
+            let batch = Array(entries[start..<min(start + size, entries.count)])
             run(batch, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
         }
     }

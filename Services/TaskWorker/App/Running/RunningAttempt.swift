@@ -47,15 +47,16 @@ final class RunningAttempt: AttemptControl {
         var isWakePending = false
         /// A timer will wake the runner.
         var isWakePlanned = false
+        /// What happened before anybody listened.
+        var early: [Event] = []
+        var sink: AsyncStream<Event>.Continuation?
+        var isOver = false
     }
 
     let id: TaskID
     /// From 1.
     let number: Int
     let queue: String
-    /// For one reader. At most one `progress`, and one or two of each other event.
-    let events: AsyncStream<Event>
-    private let sink: AsyncStream<Event>.Continuation
     private let clock: any BusClock
     private let start: Timestamp
     private let state: Mutex<State>
@@ -67,7 +68,28 @@ final class RunningAttempt: AttemptControl {
         self.clock = clock
         start = clock.now
         state = Mutex(State(leaseUntil: leaseUntil))
-        (events, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
+    }
+
+    /// For one reader, who asks once. At most one `progress`, and one or two of each other event.
+    var events: AsyncStream<Event> {
+        // Most that are done in no time are never asked.
+        let (events, sink) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(16))
+        state.withLock { state in
+            state.sink = sink
+            // Under the lock, so that none that happens now comes before them.
+            for event in state.early { sink.yield(event) }
+            state.early = []
+            if state.isOver { sink.finish() }
+        }
+        return events
+    }
+
+    private func tell(_ event: Event) {
+        let sink = state.withLock { state in
+            if state.sink == nil, !state.isOver { state.early.append(event) }
+            return state.sink
+        }
+        sink?.yield(event)
     }
 
     // MARK: The work's side
@@ -94,10 +116,10 @@ final class RunningAttempt: AttemptControl {
             return (false, RunningAttempt.takeWake(&state))
         }
         if isStopped { throw TaskStopped() }
-        if wakes { sink.yield(.progress) }
+        if wakes { tell(.progress) }
     }
 
-    func end(_ outcome: AttemptOutcome) { sink.yield(.ended(outcome)) }
+    func end(_ outcome: AttemptOutcome) { tell(.ended(outcome)) }
 
     // MARK: Stopping
 
@@ -115,7 +137,7 @@ final class RunningAttempt: AttemptControl {
         }
         guard isFirst else { return }
         cancel?()
-        sink.yield(.stopped)
+        tell(.stopped)
     }
 
     /// Says how the work is cancelled; at once if there is a reason already.
@@ -128,7 +150,7 @@ final class RunningAttempt: AttemptControl {
     }
 
     func planGraceEnd(after grace: Duration) {
-        clock.schedule(after: grace) { [weak self] in self?.sink.yield(.graceOver) }
+        clock.schedule(after: grace) { [weak self] in self?.tell(.graceOver) }
     }
 
     // MARK: The lease
@@ -152,12 +174,13 @@ final class RunningAttempt: AttemptControl {
 
     /// The attempt is over: nothing wakes or stops it any more.
     func close() {
-        let plan = state.withLock { state in
+        let (plan, sink) = state.withLock { state in
             defer { state.endLeasePlan = nil }
-            return state.endLeasePlan
+            state.isOver = true
+            return (state.endLeasePlan, state.sink)
         }
         plan?()
-        sink.finish()
+        sink?.finish()
     }
 
     // MARK: The runner's side
@@ -202,7 +225,7 @@ final class RunningAttempt: AttemptControl {
                 state.isWakePlanned = false
                 return RunningAttempt.takeWake(&state)
             }
-            if wakes { sink.yield(.progress) }
+            if wakes { tell(.progress) }
         }
     }
 

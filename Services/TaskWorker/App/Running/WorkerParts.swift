@@ -16,6 +16,7 @@ final class WorkerParts: Sendable {
     let deadLetters: DeadLetters
     let tasks: TaskRegistry
     let running: RunningAttempts
+    let unrecorded = UnrecordedTasks()
     let lease: Duration
     /// Names this process in the records.
     let worker: String

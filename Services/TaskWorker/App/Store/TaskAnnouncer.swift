@@ -43,7 +43,7 @@ struct TaskAnnouncer: Sendable {
             // A batch that was cut off may have told its user all in one message, which the channel has let go of since. Its id is
             // known longer, so the same message says it once.
             whole = TaskAnnouncer.publication(of: last, last.serialized(), on: channel, as: "user")
-            whole?.overtaken = statuses.dropLast().map { $0.serialized() }
+            whole?.overtaken = statuses.dropLast().map { $0.serialized(differingFrom: last) }
         }
         if let whole { publications.append(whole) }
         for status in statuses {
@@ -75,7 +75,8 @@ struct TaskAnnouncer: Sendable {
         publications.reserveCapacity(courses.count)
         owners.reserveCapacity(courses.count)
         for (number, course) in courses.enumerated() {
-            let (latest, overtaken) = (course.latest, course.overtaken.map { $0.serialized() })
+            let latest = course.latest
+            let overtaken = course.overtaken.map { $0.serialized(differingFrom: latest) }
             let payload = latest.serialized()
             func tell(_ channel: ChannelName, as target: String) {
                 var publication = TaskAnnouncer.publication(of: latest, payload, on: channel, as: target)

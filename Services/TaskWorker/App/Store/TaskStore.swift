@@ -89,13 +89,17 @@ struct TaskStore: Sendable {
         throw failure
     }
 
-    /// As ``write(_:replacing:)`` for several tasks at once. One that failed other than by `conflict` may be written all the
-    /// same: writing it alone finds out.
-    func write(together writes: [(record: TaskRecord, slot: TaskSlot)]) async -> [Result<TaskSlot, BusError>] {
-        let updates = writes.map { KeyValueUpdate($0.slot.key, $0.record.serialized(), revision: $0.slot.revision) }
-        return zip(writes, await bucket.update(together: updates)).map { write, result in
-            result.map { TaskSlot(key: write.slot.key, record: write.record, revision: $0) }
-        }
+    /// Of which of several tasks it is certain that nobody has recorded them.
+    func areUnrecorded(_ keys: [String]) async -> [Bool] {
+        await bucket.get(together: keys).map { if case .success(nil) = $0 { true } else { false } }
+    }
+
+    /// Writes the first records of several tasks at once.
+    /// - Returns: of each whether it is certain that it was written now. Another one may be written all the same, or there is
+    ///   one already: writing it alone finds out.
+    func create(together records: [(key: String, bytes: [UInt8])]) async -> [Bool] {
+        let updates = records.map { KeyValueUpdate($0.key, $0.bytes, revision: nil) }
+        return await bucket.update(together: updates).map { if case .success = $0 { true } else { false } }
     }
 
     // MARK: Cancel marks
