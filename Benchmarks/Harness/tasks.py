@@ -212,7 +212,7 @@ def drain(system, count):
             break
         if now > end:
             raise Broken(f"{left} of {count} tasks are not done after ten minutes")
-        time.sleep(0.005)
+        time.sleep(0.02)
     after = (system.cpu(), system.other_cpu())
     system.stop_worker()
     done = first[1]

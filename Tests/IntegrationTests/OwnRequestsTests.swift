@@ -31,6 +31,22 @@ struct OwnRequestsTests {
         await server.stop()
     }
 
+    @Test("what was subscribed to just before, on the other connection, answers a request")
+    func ownAnswers() async throws {
+        try await withConnection { _, connection in
+            for number in 0..<500 {
+                let subscription = try connection.subscribe("just.\(number)") { request in
+                    guard let replyTo = request.replyTo else { return }
+                    try? connection.publish(NATSMessage(subject: replyTo, payload: request.payload))
+                }
+                let answer = try await connection.request(
+                    NATSMessage(subject: "just.\(number)", payload: [7]), timeout: .seconds(10))
+                #expect(answer.payload == [7])
+                subscription.cancel()
+            }
+        }
+    }
+
     /// Returns when requests take the way of their own.
     private func own(_ connection: NATSConnection) async {
         while true {

@@ -83,7 +83,13 @@ public final class NATSConnection: Sendable {
             } onCancel: {
                 requester.cancel(token)
             }
-            return try result.get()
+            do throws(NATSError) {
+                return try result.get()
+            } catch {
+                // Nobody got it. A subscription that was made here just now may still be on its way to the server, behind which
+                // the request comes on the same way.
+                guard error.code == .noResponders else { throw error }
+            }
         }
         let token = try core.reserveRequest()
         let result = await withTaskCancellationHandler {
