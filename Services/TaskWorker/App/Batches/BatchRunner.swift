@@ -15,7 +15,7 @@ internal import TaskWorkerCore
 /// ``window`` is recorded and goes on by itself; what finds no place for long goes back to its queue.
 struct BatchRunner: Sendable {
     /// How many tasks a batch has at the most: the more, the less a step costs each.
-    private static let sizes = 64...256
+    private static let sizes = 64...512
     /// How long a batch waits for its tasks.
     static let window = Duration.milliseconds(20)
     let parts: WorkerParts

@@ -13,7 +13,7 @@ struct QueueWorker: Service {
     private static let maximumUnacknowledged = 100_000
 
     /// How many tasks may be recorded at the same time beside those that run.
-    private static let maximumFinishing = 2000
+    private static let maximumFinishing = 4000
     /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
     private static let batchesAhead = 3
     /// How many batches are fetched at once: the answer to a fetch waits behind all that was sent before it.
