@@ -280,8 +280,8 @@ def task_latency(context):
 
 
 def task_memory(context):
-    """Memory of a worker that works while so many tasks wait; the fewest still keep it busy for some time."""
-    for count in (10_000, 100_000, *((1_000_000,) if context.full else ())):
+    """Memory of a worker that works while so many tasks wait. A thousand are done before it has its hands full."""
+    for count in (1_000, 10_000, 100_000, *((1_000_000,) if context.full else ())):
         with ApusWorker(context.folder) as system:
             system.submit(count)
             system.start_worker()

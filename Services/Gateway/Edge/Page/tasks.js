@@ -181,7 +181,8 @@ export function startTasks(apus, { user, token, configuration }) {
         const isFinal = FINAL.has(status.status);
         node.dataset.status = status.status;
         title.textContent = label ?? status.name;
-        kind.textContent = label ? status.name : id.slice(0, 8);
+        // Ids begin with their time, so that those made together differ only at the end.
+        kind.textContent = label ? status.name : id.slice(-8);
         state.textContent = isFinal || status.status === 'queued'
           ? WORDS[status.status] : `${WORDS[status.status] ?? status.status} ${Math.floor(percent)} %`;
         bar.style.transform = `scaleX(${percent / 100})`;

@@ -55,6 +55,8 @@ struct QueueWorker: Service {
         let finishing = Finishing(limit: QueueWorker.maximumFinishing)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
+            // How many tasks waited when the last ones were fetched.
+            var waiting = 0
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 // While batches work, their places are free by the time that another one has begun.
                 let batchSize = finishing.workTime.flatMap {
@@ -79,12 +81,16 @@ struct QueueWorker: Service {
                     consumer = present
                     let isAwaited = places.isAwaited(queue)
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
+                    // No more than are there: what is asked for beyond goes to this worker when it comes, whoever else is free
+                    // then, and even when this one has been stopped.
+                    let most = batchSize.map { min($0 * QueueWorker.batchesFetched, waiting) } ?? 0
                     var deliveries = try await fetch(
-                        batchSize.map { max(free, $0 * QueueWorker.batchesFetched) } ?? free + ahead, from: present,
+                        max(free + ahead, most), from: present,
                         wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
                     }
+                    waiting = deliveries.last.map { Int(clamping: $0.pending) } ?? 0
                     let leaseUntil = parts.clock.now.advanced(by: parts.lease)
                     if let batchSize, deliveries.count > free, !Task.isShuttingDownGracefully, gate.isOpen {
                         run(&deliveries, by: batchSize, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
