@@ -25,18 +25,11 @@ extension TaskRequest {
                 field: address.name == name ? "queue" : "name",
                 problem: "is not the one that the message's subject says")
         }
-        self.init(name: name, queue: queue)
-        id = try fields.id()
-        arguments = try fields.arguments()
-        user = try fields.user()
-        maximumAttempts = try fields.maximumAttempts()
-        timeout = try fields.limit("timeout")
-        softTimeout = try fields.limit("soft_timeout")
-        eta = try fields.eta()
-        delay = try fields.delay()
-        expires = try fields.expires()
-        retry = try fields.retry()
-        links = try TaskLinks(members: members)
+        self.init(
+            id: try fields.id(), name: name, arguments: try fields.arguments(), user: try fields.user(), queue: queue,
+            maximumAttempts: try fields.maximumAttempts(), timeout: try fields.limit("timeout"),
+            softTimeout: try fields.limit("soft_timeout"), eta: try fields.eta(), delay: try fields.delay(),
+            expires: try fields.expires(), retry: try fields.retry(), links: try TaskLinks(members: members))
         if eta != nil, delay != nil {
             throw Invalid(field: "delay", problem: "is not to be given together with eta")
         }

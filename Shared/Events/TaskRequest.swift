@@ -13,30 +13,107 @@ public struct TaskRequest: Sendable, Hashable {
     public static let maximumAttemptsLimit = 1000
     public static let timeoutLimit = Duration.seconds(30 * 86_400)
 
+    /// One object, since a request is handed on many times and is far larger than what a function should carry about.
+    private var object: Object
+
+    private final class Object: Sendable {
+        let content: Content
+
+        init(_ content: Content) { self.content = content }
+    }
+
+    /// What it is made of, each as the property of the same name says.
+    private struct Content: Sendable, Hashable {
+        var id: TaskID?
+        var name: String
+        var arguments: JSONObject
+        var user: String?
+        var queue: String
+        var maximumAttempts: Int?
+        var timeout: Duration?
+        var softTimeout: Duration?
+        var eta: Timestamp?
+        var delay: Duration?
+        var expires: Expiry?
+        var retry: Retry?
+        var links: TaskLinks
+    }
+
     /// Given by whoever publishes the task; without it the worker derives one.
-    public var id: TaskID?
+    public var id: TaskID? {
+        get { object.content.id }
+        set { change { $0.id = newValue } }
+    }
     /// Which task: letters, digits, `_`, `-` and dots, at most 128.
-    public var name: String
-    public var arguments: JSONObject
+    public var name: String {
+        get { object.content.name }
+        set { change { $0.name = newValue } }
+    }
+    public var arguments: JSONObject {
+        get { object.content.arguments }
+        set { change { $0.arguments = newValue } }
+    }
     /// Whose task it is: who sees its progress on `user:<user>` and may look at it and cancel it.
-    public var user: String?
-    public var queue: String
+    public var user: String? {
+        get { object.content.user }
+        set { change { $0.user = newValue } }
+    }
+    public var queue: String {
+        get { object.content.queue }
+        set { change { $0.queue = newValue } }
+    }
     /// How many attempts there are at the most; nil is what the worker has for this task.
-    public var maximumAttempts: Int?
+    public var maximumAttempts: Int? {
+        get { object.content.maximumAttempts }
+        set { change { $0.maximumAttempts = newValue } }
+    }
     /// How long one attempt may take; nil is what the worker has for this task.
-    public var timeout: Duration?
+    public var timeout: Duration? {
+        get { object.content.timeout }
+        set { change { $0.timeout = newValue } }
+    }
     /// After how long an attempt is told to come to its end by itself; nil is what the worker has for this task.
-    public var softTimeout: Duration?
+    public var softTimeout: Duration? {
+        get { object.content.softTimeout }
+        set { change { $0.softTimeout = newValue } }
+    }
     /// Not to be run before this moment.
-    public var eta: Timestamp?
+    public var eta: Timestamp? {
+        get { object.content.eta }
+        set { change { $0.eta = newValue } }
+    }
     /// In place of ``eta``: not to be run before so long after its submission.
-    public var delay: Duration?
+    public var delay: Duration? {
+        get { object.content.delay }
+        set { change { $0.delay = newValue } }
+    }
     /// If no attempt has begun by then, none does.
-    public var expires: Expiry?
+    public var expires: Expiry? {
+        get { object.content.expires }
+        set { change { $0.expires = newValue } }
+    }
     /// How long to wait between attempts; nil is what the worker has for this task.
-    public var retry: Retry?
+    public var retry: Retry? {
+        get { object.content.retry }
+        set { change { $0.retry = newValue } }
+    }
     /// How it hangs together with other tasks.
-    public var links: TaskLinks
+    public var links: TaskLinks {
+        get { object.content.links }
+        set { change { $0.links = newValue } }
+    }
+
+    private mutating func change(_ change: (inout Content) -> Void) {
+        var content = object.content
+        change(&content)
+        object = Object(content)
+    }
+
+    public static func == (left: TaskRequest, right: TaskRequest) -> Bool {
+        left.object === right.object || left.object.content == right.object.content
+    }
+
+    public func hash(into hasher: inout Hasher) { object.content.hash(into: &hasher) }
 
     /// When a task is no longer worth beginning.
     public enum Expiry: Sendable, Hashable {
@@ -62,19 +139,11 @@ public struct TaskRequest: Sendable, Hashable {
         softTimeout: Duration? = nil, eta: Timestamp? = nil, delay: Duration? = nil, expires: Expiry? = nil,
         retry: Retry? = nil, links: TaskLinks = TaskLinks()
     ) {
-        self.id = id
-        self.name = name
-        self.arguments = arguments
-        self.user = user
-        self.queue = queue
-        self.maximumAttempts = maximumAttempts
-        self.timeout = timeout
-        self.softTimeout = softTimeout
-        self.eta = eta
-        self.delay = delay
-        self.expires = expires
-        self.retry = retry
-        self.links = links
+        object = Object(
+            Content(
+                id: id, name: name, arguments: arguments, user: user, queue: queue, maximumAttempts: maximumAttempts,
+                timeout: timeout, softTimeout: softTimeout, eta: eta, delay: delay, expires: expires, retry: retry,
+                links: links))
     }
 
     /// When it is due, if it was submitted at `submittedAt`; nil is at once.

@@ -3,23 +3,35 @@ internal import TaskWorkerCore
 
 /// The tasks of a batch, by their numbers from 0, as its lanes take them one by one and bring back what came of them.
 ///
-/// Once it is closed, what is brought back is of no use to it any more; what is left can still be taken.
+/// From time to time a round ends: what has been brought back since the last one is handed on, and what has been taken and not
+/// brought back is of no use to the deck any more.
 final class BatchDeck: Sendable {
-    /// What was there when the deck was closed.
-    struct Closing: Sendable {
-        var ended: [(task: Int, outcome: AttemptOutcome)] = []
+    /// What a lane says of a task.
+    enum Outcome: Sendable {
+        case worked(AttemptOutcome)
+        /// It was too late to begin, or not wanted any more.
+        case notBegun
+    }
+
+    /// What there was when a round ended; each task is in one of them once.
+    struct Round: Sendable {
+        var ended: [(task: Int, outcome: Outcome)] = []
         /// Taken, and not brought back yet.
         var running: [Int] = []
-        /// Not taken.
-        var waiting: Range<Int> = 0..<0
+        /// Not taken, and nobody takes them any more.
+        var rest: Range<Int> = 0..<0
+        /// Nothing is left.
+        var isLast = false
     }
 
     private struct State {
         /// The next to be taken.
         var next = 0
-        var outcomes: [AttemptOutcome?]
+        /// The first that was not part of a round.
+        var open = 0
+        var outcomes: [Outcome?]
+        /// Not brought back, and not part of a round.
         var unfinished: Int
-        var isClosed = false
         var isWaitedFor = true
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -39,12 +51,9 @@ final class BatchDeck: Sendable {
         }
     }
 
-    /// How many have been taken.
-    var taken: Int { state.withLock { $0.next } }
-
-    func bringBack(_ task: Int, _ outcome: AttemptOutcome) {
+    func bringBack(_ task: Int, _ outcome: Outcome) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            guard !state.isClosed else { return nil }
+            guard task >= state.open else { return nil }
             state.outcomes[task] = outcome
             state.unfinished -= 1
             return state.unfinished == 0 ? state.waiter.take() : nil
@@ -52,7 +61,7 @@ final class BatchDeck: Sendable {
         waiter?.resume()
     }
 
-    /// Returns when all have been brought back, or ``stopWaiting()`` was called. For one caller.
+    /// Returns when all have been brought back, or ``stopWaiting()`` was called in this round. For one caller.
     func untilDone() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
@@ -72,27 +81,27 @@ final class BatchDeck: Sendable {
         waiter?.resume()
     }
 
-    /// Takes all that nobody has taken.
-    func takeRest() -> Range<Int> {
+    /// - Parameter givesUp: takes away all that nobody has taken.
+    func endRound(givesUp: Bool) -> Round {
         state.withLock { state in
-            defer { state.next = state.outcomes.count }
-            return state.next..<state.outcomes.count
-        }
-    }
-
-    func close() -> Closing {
-        state.withLock { state in
-            state.isClosed = true
-            var closing = Closing(waiting: state.next..<state.outcomes.count)
-            closing.ended.reserveCapacity(state.next)
-            for task in 0..<state.next {
-                if let outcome = state.outcomes[task] {
-                    closing.ended.append((task, outcome))
+            var round = Round()
+            round.ended.reserveCapacity(state.next - state.open)
+            for task in state.open..<state.next {
+                if let outcome = state.outcomes[task].take() {
+                    round.ended.append((task, outcome))
                 } else {
-                    closing.running.append(task)
+                    round.running.append(task)
                 }
             }
-            return closing
+            if givesUp {
+                round.rest = state.next..<state.outcomes.count
+                state.next = round.rest.upperBound
+            }
+            state.open = state.next
+            state.unfinished -= round.running.count + round.rest.count
+            state.isWaitedFor = true
+            round.isLast = state.next == state.outcomes.count
+            return round
         }
     }
 }

@@ -7,67 +7,103 @@ internal import Tasks
 /// Ends the tasks of a batch that are done: records, tells and acknowledges, each for all of them at once. Whatever goes wrong
 /// with one of them, that one goes on by itself.
 struct BatchEnding: Sendable {
+    /// How many go on by themselves at the same time, of those whose work has ended: each takes far more memory then.
+    private static let alone = 16
+
     let parts: WorkerParts
     /// Called when so many of them are done.
     let left: @Sendable (Int) -> Void
-    let goOnAlone: @Sendable (BatchTask) async -> Void
+    /// Deals with a message as if it had just come.
+    let alone: @Sendable (Delivery) async -> Void
+
+    /// Goes on with one by itself, to its end.
+    func goOn(_ task: BatchTask) async { await task.goOnAlone(parts, anew: alone) }
 
     private final class Ended: Sendable {
         let task: BatchTask
         let record: TaskRecord
-        let status: TaskStatus
 
         init(_ task: BatchTask, _ record: TaskRecord) {
             self.task = task
             self.record = record
-            status = record.status
         }
     }
 
-    /// - Parameter group: for those that go on by themselves.
-    func end(_ ended: [(task: BatchTask, outcome: AttemptOutcome)], in group: inout DiscardingTaskGroup) async {
+    /// Ends those that were part of a batch until now.
+    func end(_ tasks: [(task: BatchTask, outcome: BatchDeck.Outcome)]) async {
         let now = parts.clock.now
         var ends: [Ended] = []
-        ends.reserveCapacity(ended.count)
-        for (task, outcome) in ended {
-            if let record = completed(task, outcome, now) {
-                ends.append(Ended(task, record))
-            } else {
-                group.addTask {
-                    await goOnAlone(task)
-                    left(1)
+        ends.reserveCapacity(tasks.count)
+        var (notBegun, others) = ([BatchTask](), [BatchTask]())
+        for (task, outcome) in tasks {
+            switch outcome {
+            case .notBegun: notBegun.append(task)
+            case .worked(let outcome):
+                if let record = completed(task, outcome, now) {
+                    ends.append(Ended(task, record))
+                } else {
+                    others.append(task)
                 }
             }
         }
-        let written = await parts.store.create(together: ends.map { ($0.task.entry.key, $0.record.serialized()) })
-        var recorded: [Ended] = []
-        recorded.reserveCapacity(ends.count)
-        for (end, isWritten) in zip(ends, written) {
-            if isWritten {
-                recorded.append(end)
-                note(end)
-            } else {
-                group.addTask {
-                    await record(end)
-                    left(1)
-                }
+        await withDiscardingTaskGroup { group in
+            func alone<Each: Sendable>(_ each: [Each], _ operation: @escaping @Sendable (Each) async -> Void) {
+                guard !each.isEmpty else { return }
+                group.addTask { await each.each(atOnce: BatchEnding.alone, operation) }
             }
-        }
-        let told = await parts.announcer.announce(
-            together: recorded.map { TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.status) })
-        var done = 0
-        for (end, isTold) in zip(recorded, told) {
-            if isTold, (try? await end.task.entry.delivery.acknowledgeUnconfirmed()) != nil {
-                done += 1
-                continue
+            alone(notBegun, giveBack)
+            alone(others) { task in
+                await goOn(task)
+                left(1)
             }
-            group.addTask {
+            let recorded = await record(ends, alone)
+            let told = await parts.announcer.announce(
+                together: recorded.lazy.map {
+                    TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.record.status)
+                })
+            var unsettled: [(end: Ended, isTold: Bool)] = []
+            for (end, isTold) in zip(recorded, told) {
+                if isTold, (try? await end.task.entry.delivery.acknowledgeUnconfirmed()) != nil { continue }
+                unsettled.append((end, isTold))
+            }
+            parts.running.remove(recorded.map(\.task.attempt))
+            left(recorded.count - unsettled.count)
+            alone(unsettled) { end, isTold in
                 await settle(end, isTold: isTold)
                 left(1)
             }
         }
-        left(done)
-        parts.running.remove(recorded.map(\.task.attempt))
+    }
+
+    /// - Returns: those that are recorded now.
+    private func record(
+        _ ends: [Ended], _ alone: ([Ended], @escaping @Sendable (Ended) async -> Void) -> Void
+    ) async -> [Ended] {
+        let written = await parts.store.create(together: ends.map { ($0.task.entry.key, $0.record.serialized()) })
+        var (recorded, others) = ([Ended](), [Ended]())
+        recorded.reserveCapacity(ends.count)
+        for (end, isWritten) in zip(ends, written) {
+            if isWritten {
+                note(end)
+                recorded.append(end)
+            } else {
+                others.append(end)
+            }
+        }
+        alone(others) { end in
+            await record(end)
+            left(1)
+        }
+        return recorded
+    }
+
+    /// Gives one back whose work has not begun, as if it had not been taken from the queue; unless it may be somebody else's.
+    private func giveBack(_ task: BatchTask) async {
+        let isOurs = task.attempt.holdsLease
+        parts.running.remove([task.attempt])
+        parts.unrecorded.end(task.entry.record.id)
+        if isOurs { try? await task.entry.delivery.retry() }
+        left(1)
     }
 
     /// The end is recorded.
@@ -85,7 +121,7 @@ struct BatchEnding: Sendable {
             }
         } catch {
             // Somebody else's record is there, or the result is more than a message may carry.
-            return await goOnAlone(end.task)
+            return await goOn(end.task)
         }
         note(end)
         await settle(end, isTold: false)
@@ -101,7 +137,7 @@ struct BatchEnding: Sendable {
     /// Tells and acknowledges a task that is over, until the bus takes it.
     private func settle(_ end: Ended, isTold: Bool) async {
         let (announcer, record) = (parts.announcer, end.record)
-        let (delivery, statuses) = (end.task.entry.delivery, end.task.untold + [end.status])
+        let (delivery, statuses) = (end.task.entry.delivery, end.task.untold + [end.record.status])
         do {
             if !isTold {
                 try await parts.clock.persist { () throws(BusError) in

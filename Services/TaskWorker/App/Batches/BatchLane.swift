@@ -1,5 +1,4 @@
 internal import Synchronization
-internal import TaskWorkerCore
 
 /// One place of a batch: does the work of its tasks, one after the other, each in a task of Swift's that is shared as long as
 /// nothing is cancelled.
@@ -16,7 +15,7 @@ final class BatchLane: Sendable {
 
     /// Works until the deck has nothing more.
     /// - Parameter work: does the work of one task.
-    func run(_ deck: BatchDeck, _ work: @escaping @Sendable (BatchLane, Int) async -> AttemptOutcome) async {
+    func run(_ deck: BatchDeck, _ work: @escaping @Sendable (BatchLane, Int) async -> BatchDeck.Outcome) async {
         var goesOn = true
         while goesOn {
             // Owned here, and always waited for; it does not run where this does.
@@ -33,7 +32,7 @@ final class BatchLane: Sendable {
 
     /// - Returns: whether there may be more, for another to do.
     private func takeTurns(
-        _ deck: BatchDeck, _ work: @Sendable (BatchLane, Int) async -> AttemptOutcome
+        _ deck: BatchDeck, _ work: @Sendable (BatchLane, Int) async -> BatchDeck.Outcome
     ) async -> Bool {
         while let task = deck.take() {
             state.withLock { $0.current = task }

@@ -1,5 +1,6 @@
 internal import EventBus
 internal import Events
+internal import ServiceLifecycle
 internal import Synchronization
 internal import TaskWorkerCore
 
@@ -12,11 +13,12 @@ internal import TaskWorkerCore
 /// hears it all the same. Should the worker be lost in this moment, it is as if the attempt had not been.
 ///
 /// Only what is simple goes this way, and only while all goes well. What fails, reports, is stopped or is not done within
-/// ``window`` is recorded and goes on by itself; what finds no place for long goes back to its queue.
+/// ``window`` is recorded and goes on by itself; what finds no place for long goes back to its queue, as if it had not been taken
+/// from there.
 struct BatchRunner: Sendable {
     /// How many tasks a batch has at the most: the more, the less a step costs each.
-    private static let sizes = 64...512
-    /// How long a batch waits for its tasks.
+    private static let sizes = 64...384
+    /// How long a task works before it goes on by itself.
     static let window = Duration.milliseconds(20)
     let parts: WorkerParts
     let handler: DeliveryHandler
@@ -47,7 +49,7 @@ struct BatchRunner: Sendable {
     ///   - leaseUntil: until when the deliveries are ours without renewal.
     ///   - takePlaces: takes places, in each of which one task works at a time, as soon as one is free.
     ///   - workEnded: called for each place that is not needed any more, and how long a task's work took about.
-    ///   - closed: called once the batch does not wait for its tasks any more.
+    ///   - closed: called once, when no place will be free soon for the batch's sake.
     ///   - left: called when so many of the tasks are done, or held by a place of their own: all are told once.
     ///   - alone: deals with a message by itself, as if it had just come: somebody else has recorded the task, or it is not certain
     ///     that nobody has.
@@ -58,19 +60,7 @@ struct BatchRunner: Sendable {
         left: @escaping @Sendable (Int) -> Void, alone: @escaping @Sendable (Delivery) async -> Void
     ) async {
         let (tasks, others) = await begin(entries, leaseUntil)
-        let goOnAlone: @Sendable (BatchTask) async -> Void = { [parts] task in
-            await task.goOnAlone(parts, anew: alone)
-        }
-        let deck = BatchDeck(count: tasks.count)
-        // Their leases are kept meanwhile, so that this is only about not waiting behind slow ones for long.
-        let patience = parts.lease / 8
-        let watch = StallWatch(clock: parts.clock, patience: patience, progress: { deck.taken }) {
-            for number in deck.takeRest() {
-                tasks[number].attempt.stop(.crowded)
-                tasks[number].attempt.end(BatchRunner.tooLate)
-            }
-        }
-        watch.begin()
+        let ending = BatchEnding(parts: parts, left: left, alone: alone)
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 for other in others {
@@ -81,29 +71,44 @@ struct BatchRunner: Sendable {
                         left(1)
                     }
                 }
-                if !tasks.isEmpty {
-                    group.addTask {
-                        let places = await takePlaces(tasks.count, patience)
-                        await withDiscardingTaskGroup { lanes in
-                            for _ in 0..<places { lanes.addTask { await work(tasks, deck, workEnded) } }
-                        }
+                guard !tasks.isEmpty else { return closed() }
+                let deck = BatchDeck(count: tasks.count)
+                // Shorter than the lease by far, which is not renewed for them.
+                let patience = parts.lease / 8
+                group.addTask {
+                    let places = await takePlaces(tasks.count, patience)
+                    await withDiscardingTaskGroup { lanes in
+                        for _ in 0..<places { lanes.addTask { await work(tasks, deck, workEnded) } }
                     }
                 }
-                let stopWaiting = parts.clock.schedule(after: BatchRunner.window) { deck.stopWaiting() }
-                await deck.untilDone()
-                stopWaiting()
-                let closing = deck.close()
-                closed()
-                for number in closing.running + closing.waiting { group.addTask { await goOnAlone(tasks[number]) } }
-                // They may go on for long, and hold up no other batch.
-                left(closing.running.count + closing.waiting.count)
-                await BatchEnding(parts: parts, left: left, goOnAlone: goOnAlone).end(
-                    closing.ended.map { (tasks[$0.task], $0.outcome) }, in: &group)
+                await follow(tasks, deck, until: parts.clock.now.advanced(by: patience), ending, closed, in: &group)
             }
         } onCancel: {
             for task in tasks { task.attempt.stop(.shutdown) }
         }
-        watch.end()
+    }
+
+    /// Ends tasks as they are done, and lets those that are not done within ``window`` go on by themselves.
+    /// - Parameter end: when those that nobody has taken by then go back to their queue.
+    private func follow(
+        _ tasks: [BatchTask], _ deck: BatchDeck, until end: Timestamp, _ ending: BatchEnding, _ closed: () -> Void,
+        in group: inout DiscardingTaskGroup
+    ) async {
+        var isFirst = true
+        while true {
+            let stopWaiting = parts.clock.schedule(after: BatchRunner.window) { deck.stopWaiting() }
+            await deck.untilDone()
+            stopWaiting()
+            let round = deck.endRound(givesUp: parts.clock.now >= end)
+            if isFirst { closed() }
+            isFirst = false
+            for number in round.running { group.addTask { await ending.goOn(tasks[number]) } }
+            // They may go on for long, and hold up no other batch.
+            ending.left(round.running.count)
+            let out = round.ended.map { (tasks[$0.task], $0.outcome) } + round.rest.map { (tasks[$0], .notBegun) }
+            if !out.isEmpty { group.addTask { await ending.end(out) } }
+            if round.isLast { return }
+        }
     }
 
     /// Looks which of them nobody has recorded.
@@ -130,7 +135,6 @@ struct BatchRunner: Sendable {
             let attempt = RunningAttempt(
                 id: entry.record.id, number: entry.record.attempt, queue: entry.record.queue, leaseUntil: leaseUntil,
                 clock: parts.clock)
-            entry.runner.countBeginning(entry.record)
             begun.append(BatchTask(entry, attempt, now))
         }
         parts.running.add(begun.map(\.attempt))
@@ -146,21 +150,21 @@ struct BatchRunner: Sendable {
         await BatchLane().run(deck) { lane, number in
             let (attempt, runner) = (tasks[number].attempt, tasks[number].entry.runner)
             attempt.onStop { lane.stop(number) }
-            guard attempt.holdsLease, !attempt.isStopped else {
-                attempt.end(BatchRunner.tooLate)
-                return BatchRunner.tooLate
+            guard attempt.holdsLease, !attempt.isStopped, !Task.isShuttingDownGracefully else {
+                // The batch may have let it go on by itself already.
+                attempt.end(.handedBack("handed back: its work had not begun when the worker was stopped"))
+                return .notBegun
             }
+            runner.countBeginning(tasks[number].entry.record)
             let start = clock.now
             let outcome = await runner.outcome(attempt)
             times.note(start.duration(to: clock.now))
             // Who goes on by itself waits for this.
             attempt.end(outcome)
-            return outcome
+            return .worked(outcome)
         }
         workEnded(times.mean)
     }
-
-    private static let tooLate = AttemptOutcome.handedBack("handed back: its turn came too late")
 }
 
 /// How long works of one place took.

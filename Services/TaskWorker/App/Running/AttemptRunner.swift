@@ -20,17 +20,18 @@ final class AttemptRunner: Sendable {
     let parts: WorkerParts
     let delivery: Delivery
     let request: TaskRequest
-    private let definition: TaskDefinition?
     private let meter: TaskMeter
 
     init(parts: WorkerParts, delivery: Delivery, request: TaskRequest) {
         self.parts = parts
         self.delivery = delivery
         self.request = request
-        definition = parts.tasks[request.name]
         // A name that nobody knows comes from outside and must not make a series of its own.
-        meter = parts.meters.meter(task: definition == nil ? "unknown" : request.name, queue: request.queue)
+        let name = parts.tasks[request.name] == nil ? "unknown" : request.name
+        meter = parts.meters.meter(task: name, queue: request.queue)
     }
+
+    private var definition: TaskDefinition? { parts.tasks[request.name] }
 
     /// - Parameters:
     ///   - slot: holds the record of the attempt, which has just begun.
@@ -138,7 +139,6 @@ final class AttemptRunner: Sendable {
         case .cancelled, .superseded: nil
         case .timedOut(let limit): .timedOut(after: limit)
         case .leaseLost: .handedBack("handed back: the worker lost sight of the bus for longer than its lease")
-        case .crowded: .handedBack("handed back: other tasks took all places of the worker")
         case .shutdown: .handedBack("handed back: the worker was stopped")
         }
     }

@@ -19,4 +19,9 @@ extension Collection where Element: Sendable, Self: Sendable {
             return values
         }
     }
+
+    /// Does `operation` for each element, with at most `width` under way.
+    func each(atOnce width: Int, _ operation: @Sendable @escaping (Element) async -> Void) async {
+        _ = try? await mapAtOnce(width, operation)
+    }
 }

@@ -39,11 +39,12 @@ final class Place: Sendable {
     }
 }
 
-/// A queue's tasks whose work has ended and which are still to be recorded: not more than so many, so that they cannot pile up
-/// while the bus is slow. Knows how long work takes, too.
+/// A queue's tasks whose work has ended and which are still to be recorded, and those in batches: not more than so many of each, so
+/// that they cannot pile up while the bus is slow. Knows how long work takes, too.
 final class Finishing: Sendable {
     private struct State {
         var count = 0
+        var inBatches = 0
         var batchesAtWork = 0
         /// How long work takes, the last ones counting most; nil before the first has ended.
         var workTime: Duration?
@@ -53,12 +54,14 @@ final class Finishing: Sendable {
     private static let quick = Duration.milliseconds(20)
 
     private let limit: Int
+    private let limitInBatches: Int
     private let state = Mutex(State())
     private let changes: AsyncStream<Void>
     private let sink: AsyncStream<Void>.Continuation
 
-    init(limit: Int) {
+    init(limit: Int, limitInBatches: Int) {
         self.limit = limit
+        self.limitInBatches = limitInBatches
         (changes, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -68,28 +71,30 @@ final class Finishing: Sendable {
     /// How long work takes, the last ones counting most; nil before the first has ended.
     var workTime: Duration? { state.withLock { $0.workTime } }
 
-    /// Returns when there is room for one more, or the calling task is cancelled. For one caller.
-    func untilRoom() async {
+    /// Returns when there is room for one more by itself and for a batch of so many, or the calling task is cancelled. For one
+    /// caller.
+    func untilRoom(forBatchOf size: Int) async {
         var iterator = changes.makeAsyncIterator()
-        while state.withLock({ $0.count >= limit }) {
+        while state.withLock({ $0.count >= limit || $0.inBatches + size > limitInBatches }) {
             if await iterator.next() == nil { return }
         }
     }
 
     func begin(workTime: Duration) {
         note(workTime: workTime)
-        begin(1)
+        state.withLock { $0.count += 1 }
     }
-
-    private func begin(_ count: Int) { state.withLock { $0.count += count } }
 
     /// So many are in hand from now on, and their work has not ended.
     func beginBatch(of count: Int) {
         state.withLock { state in
-            state.count += count
+            state.inBatches += count
             state.batchesAtWork += 1
         }
     }
+
+    /// How many more may be in batches.
+    var roomInBatches: Int { state.withLock { max(0, limitInBatches - $0.inBatches) } }
 
     func batchIsClosed() { state.withLock { $0.batchesAtWork -= 1 } }
 
@@ -102,8 +107,13 @@ final class Finishing: Sendable {
         }
     }
 
-    func end(_ count: Int = 1) {
-        state.withLock { $0.count -= count }
+    func end() {
+        state.withLock { $0.count -= 1 }
+        sink.yield()
+    }
+
+    func endInBatches(_ count: Int) {
+        state.withLock { $0.inBatches -= count }
         sink.yield()
     }
 }

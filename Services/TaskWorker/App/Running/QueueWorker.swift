@@ -12,8 +12,10 @@ struct QueueWorker: Service {
     /// How many tasks of a queue may be out, over all workers: those that run, and those that wait for their time.
     private static let maximumUnacknowledged = 100_000
 
-    /// How many tasks may be recorded at the same time beside those that run.
-    private static let maximumFinishing = 4000
+    /// How many tasks may be recorded at the same time beside those that run, of those that go by themselves.
+    private static let maximumFinishing = 320
+    /// How many tasks may be in batches.
+    private static let maximumInBatches = 1280
     /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
     private static let batchesAhead = 3
     /// How many batches are fetched at once: the answer to a fetch waits behind all that was sent before it.
@@ -52,7 +54,8 @@ struct QueueWorker: Service {
         let gauge = Gauge(label: "apus_tasks_running", dimensions: [("queue", queue)])
         let handler = DeliveryHandler(parts: parts)
         let batches = BatchRunner(parts: parts, handler: handler)
-        let finishing = Finishing(limit: QueueWorker.maximumFinishing)
+        let finishing = Finishing(
+            limit: QueueWorker.maximumFinishing, limitInBatches: QueueWorker.maximumInBatches)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
             // How many tasks waited when the last ones were fetched.
@@ -68,7 +71,7 @@ struct QueueWorker: Service {
                     free = await cancelWhenGracefulShutdown { await places.free(queue) }
                     guard free > 0 else { continue }
                 }
-                await cancelWhenGracefulShutdown { await finishing.untilRoom() }
+                await cancelWhenGracefulShutdown { await finishing.untilRoom(forBatchOf: batchSize ?? 0) }
                 if !gate.isOpen {
                     // Others need not wait for a queue that is paused.
                     places.note(queue, mayHaveMore: false)
@@ -83,7 +86,8 @@ struct QueueWorker: Service {
                     let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
                     // No more than are there: what is asked for beyond goes to this worker when it comes, whoever else is free
                     // then, and even when this one has been stopped.
-                    let most = batchSize.map { min($0 * QueueWorker.batchesFetched, waiting) } ?? 0
+                    let most =
+                        batchSize.map { min($0 * QueueWorker.batchesFetched, waiting, finishing.roomInBatches) } ?? 0
                     var deliveries = try await fetch(
                         max(free + ahead, most), from: present,
                         wait: isAwaited ? .zero : QueueWorker.fetchWait)
@@ -159,7 +163,7 @@ struct QueueWorker: Service {
             } closed: {
                 finishing.batchIsClosed()
             } left: { count in
-                finishing.end(count)
+                finishing.endInBatches(count)
             } alone: { delivery in
                 await places.takeBack(queue)
                 let place = Place(queue, places: places, finishing: finishing)

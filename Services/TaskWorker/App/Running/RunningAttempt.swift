@@ -10,8 +10,6 @@ enum StopReason: Sendable, Hashable {
     case cancelled
     /// Somebody else has the task now.
     case superseded
-    /// Other tasks took all places for longer than this one could wait.
-    case crowded
     /// The lease ran out without a sign that the bus is there: somebody else may have the task.
     case leaseLost
     case timedOut(Duration)

@@ -69,7 +69,7 @@ struct TaskAnnouncer: Sendable {
 
     /// Tells how several tasks have fared, at once and each for the first time.
     /// - Returns: of each, whether it is known to be told to everybody; if not, it is to be told as what may have been.
-    func announce(together courses: [Course]) async -> [Bool] {
+    func announce(together courses: some Collection<Course>) async -> [Bool] {
         var publications: [ChannelPublisher.Publication] = []
         var owners: [Int] = []
         publications.reserveCapacity(courses.count)

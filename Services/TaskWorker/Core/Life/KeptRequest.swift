@@ -9,17 +9,37 @@ package struct KeptRequest: Sendable, Hashable {
     /// The longest that stands in the record itself, in bytes of JSON.
     package static let limit = 4096
 
-    /// Without its id, which is the record's.
-    package let request: TaskRequest
+    /// As it was given, which is shared with whoever else has it. Its id is not part of what is kept.
+    private let given: TaskRequest
     /// Whether arguments and chain are left out.
     package let isAbridged: Bool
 
     package init(_ request: TaskRequest) {
+        isAbridged = KeptRequest.length(request) > KeptRequest.limit
+        guard isAbridged else {
+            given = request
+            return
+        }
         var kept = request
-        kept.id = nil
-        isAbridged = KeptRequest.length(kept) > KeptRequest.limit
-        if isAbridged { (kept.arguments, kept.links.chain) = ([:], []) }
-        self.request = kept
+        (kept.arguments, kept.links.chain) = ([:], [])
+        given = kept
+    }
+
+    /// Without its id, which is the record's.
+    package var request: TaskRequest {
+        guard given.id != nil else { return given }
+        var request = given
+        request.id = nil
+        return request
+    }
+
+    package static func == (left: KeptRequest, right: KeptRequest) -> Bool {
+        left.isAbridged == right.isAbridged && left.request == right.request
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(request)
+        hasher.combine(isAbridged)
     }
 
     /// Reads what ``json`` wrote; nil if it is none.
@@ -29,22 +49,22 @@ package struct KeptRequest: Sendable, Hashable {
         members["queue"] = .string(queue)
         members["user"] = user.map { .string($0) }
         guard let request = try? TaskRequest(json: .object(members)) else { return nil }
-        self.request = request
+        given = request
         self.isAbridged = isAbridged
     }
 
     /// What the record does not say already.
     package var json: JSONValue {
-        guard case .object(var members) = request.json else { return .null }
-        for name in ["name", "queue", "user"] { members[name] = nil }
-        if request.arguments.isEmpty { members["args"] = nil }
+        guard case .object(var members) = given.json else { return .null }
+        for name in ["id", "name", "queue", "user"] { members[name] = nil }
+        if given.arguments.isEmpty { members["args"] = nil }
         return .object(members)
     }
 
     /// Writes ``json``.
     package func write(to writer: inout JSONWriter) {
         // As nearly every task without arguments: nothing that the record does not say.
-        if request == TaskRequest(name: request.name, user: request.user, queue: request.queue) {
+        if given == TaskRequest(id: given.id, name: given.name, user: given.user, queue: given.queue) {
             writer.beginObject()
             writer.endObject()
         } else {
@@ -54,7 +74,9 @@ package struct KeptRequest: Sendable, Hashable {
 
     private static func length(_ request: TaskRequest) -> Int {
         guard !request.arguments.isEmpty || !request.links.chain.isEmpty else { return 0 }
-        return request.json.serialized().count
+        var kept = request
+        kept.id = nil
+        return kept.json.serialized().count
     }
 }
 

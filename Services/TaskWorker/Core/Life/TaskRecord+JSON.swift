@@ -61,37 +61,34 @@ extension TaskRecord {
             let updatedAt = status.updatedAt, (0...Int(Int32.max)).contains(status.attempt),
             (0...Int(Int32.max)).contains(status.sequence)
         else { return nil }
-        id = status.id
-        name = status.name
-        self.queue = queue
-        user = status.user
-        self.maximumAttempts = maximumAttempts
-        self.submittedAt = submittedAt
-        self.updatedAt = updatedAt
-        state = status.state
-        progress = status.progress
-        attempt = status.attempt
-        sequence = status.sequence
-        message = status.message
-        result = status.result
-        handedBack = json["handed_back"]?.integerValue.flatMap(Int.init(exactly:)).map { max(0, $0) } ?? 0
-        due = json["due"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
-        slot = json["slot"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
-        streamSequence = json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:))
-        delivery = json["delivery"]?.integerValue.flatMap(Int.init(exactly:))
-        worker = json["worker"]?.stringValue
-        startedAt = json["started_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
-        request = json["request"].flatMap {
-            KeptRequest(
-                json: $0, isAbridged: json["request_abridged"] == true, name: status.name, queue: queue,
-                user: status.user)
-        }
-        errors = (json["errors"]?.arrayValue ?? []).compactMap { error in
-            guard let attempt = error["attempt"]?.integerValue.flatMap(Int.init(exactly:)),
-                let message = error["message"]?.stringValue,
-                let at = error["at"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
-            else { return nil }
-            return AttemptError(attempt: attempt, message: message, at: at)
-        }
+        self.init(
+            Content(
+                id: status.id, name: status.name, queue: queue, user: status.user, maximumAttempts: maximumAttempts,
+                submittedAt: submittedAt, updatedAt: updatedAt, state: status.state, progress: status.progress,
+                attempt: status.attempt, sequence: status.sequence, message: status.message, result: status.result,
+                handedBack: json["handed_back"]?.integerValue.flatMap(Int.init(exactly:)).map { max(0, $0) } ?? 0,
+                due: json["due"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+                slot: json["slot"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+                streamSequence: json["stream_sequence"]?.integerValue.flatMap(UInt64.init(exactly:)),
+                delivery: json["delivery"]?.integerValue.flatMap(Int.init(exactly:)),
+                worker: json["worker"]?.stringValue,
+                errors: (json["errors"]?.arrayValue ?? []).compactMap(AttemptError.init(json:)),
+                startedAt: json["started_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+                request: json["request"].flatMap {
+                    KeptRequest(
+                        json: $0, isAbridged: json["request_abridged"] == true, name: status.name, queue: queue,
+                        user: status.user)
+                }))
+    }
+}
+
+extension TaskRecord.AttemptError {
+    /// nil if it is none.
+    fileprivate init?(json: JSONValue) {
+        guard let attempt = json["attempt"]?.integerValue.flatMap(Int.init(exactly:)),
+            let message = json["message"]?.stringValue,
+            let at = json["at"]?.stringValue.flatMap(Timestamp.init(rfc3339:))
+        else { return nil }
+        self.init(attempt: attempt, message: message, at: at)
     }
 }
