@@ -280,7 +280,7 @@ def task_latency(context):
 
 
 def task_memory(context):
-    """Memory of a worker that works while so many tasks wait. A thousand are done before it has its hands full."""
+    """Memory of a worker that works while so many tasks wait; a thousand are about as many as it has in hand."""
     for count in (1_000, 10_000, 100_000, *((1_000_000,) if context.full else ())):
         with ApusWorker(context.folder) as system:
             system.submit(count)
