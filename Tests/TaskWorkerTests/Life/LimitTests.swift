@@ -128,3 +128,36 @@ import Testing
         }
     }
 }
+
+@Suite struct FetchPlanTests {
+    private let many = 1_000_000
+
+    @Test(
+        "as many are asked for as there are places, some more of quick ones, and two batches of those that are done in no time"
+    )
+    func count() {
+        var plan = FetchPlan()
+        #expect(plan.count(free: 8, areTasksQuick: false, batchSize: nil, roomInBatches: 1280) == 8)
+        #expect(plan.count(free: 8, areTasksQuick: true, batchSize: nil, roomInBatches: 1280) == 8 + FetchPlan.ahead)
+        plan.note(count: 8, bytes: 800, waiting: many)
+        #expect(plan.count(free: 0, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 200)
+    }
+
+    @Test("no more are asked for than wait, than may be in batches, and than four megabytes of them")
+    func bounds() {
+        var plan = FetchPlan()
+        plan.note(count: 8, bytes: 800, waiting: 150)
+        #expect(plan.count(free: 2, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 150)
+        plan.note(count: 8, bytes: 800, waiting: many)
+        #expect(plan.count(free: 2, areTasksQuick: true, batchSize: 100, roomInBatches: 70) == 70)
+        plan.note(count: 10, bytes: 1 << 20, waiting: many)
+        #expect(plan.count(free: 2, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 40)
+        // Whatever their size, places are not left free, and something is asked for.
+        plan.note(count: 2, bytes: 128 << 20, waiting: many)
+        #expect(plan.count(free: 5, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 5)
+        #expect(plan.count(free: 0, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 1)
+        // A fetch that brought nothing says nothing of how large they are.
+        plan.note(count: 0, bytes: 0, waiting: 0)
+        #expect(plan.count(free: 5, areTasksQuick: true, batchSize: 100, roomInBatches: 1280) == 5)
+    }
+}

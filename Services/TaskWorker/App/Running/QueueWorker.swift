@@ -18,11 +18,7 @@ struct QueueWorker: Service {
     private static let maximumInBatches = 1280
     /// How many batches may begin before the first of them has done its work: as many as keep the bus busy meanwhile.
     private static let batchesAhead = 3
-    /// How many batches are fetched at once: the answer to a fetch waits behind all that was sent before it.
-    private static let batchesFetched = 2
-    /// How many tasks are fetched ahead for places that will be free in a moment.
-    private static let ahead = 16
-    /// How long one of them waits for a place before it is given back, with those behind it.
+    /// How long a task that was fetched ahead waits for a place before it is given back, with those behind it.
     private var patience: Duration { min(.milliseconds(250), parts.lease / 8) }
 
     let queue: String
@@ -58,8 +54,7 @@ struct QueueWorker: Service {
             limit: QueueWorker.maximumFinishing, limitInBatches: QueueWorker.maximumInBatches)
         await withDiscardingTaskGroup { group in
             var consumer: (any BusConsumer)?
-            // How many tasks waited when the last ones were fetched.
-            var waiting = 0
+            var plan = FetchPlan()
             while !Task.isShuttingDownGracefully, !Task.isCancelled {
                 // While batches work, their places are free by the time that another one has begun.
                 let batchSize = finishing.workTime.flatMap {
@@ -83,25 +78,25 @@ struct QueueWorker: Service {
                     if let consumer { present = consumer } else { present = try await makeConsumer() }
                     consumer = present
                     let isAwaited = places.isAwaited(queue)
-                    let ahead = finishing.areTasksQuick ? QueueWorker.ahead : 0
-                    // No more than are there: what is asked for beyond goes to this worker when it comes, whoever else is free
-                    // then, and even when this one has been stopped.
-                    let most =
-                        batchSize.map { min($0 * QueueWorker.batchesFetched, waiting, finishing.roomInBatches) } ?? 0
+                    let areTasksQuick = finishing.areTasksQuick
+                    let count = plan.count(
+                        free: free, areTasksQuick: areTasksQuick, batchSize: batchSize,
+                        roomInBatches: finishing.roomInBatches)
                     var deliveries = try await fetch(
-                        max(free + ahead, most), from: present,
-                        wait: isAwaited ? .zero : QueueWorker.fetchWait)
+                        count, from: present, wait: isAwaited ? .zero : QueueWorker.fetchWait)
                     if isAwaited || !deliveries.isEmpty {
                         places.note(queue, mayHaveMore: !deliveries.isEmpty)
                     }
-                    waiting = deliveries.last.map { Int(clamping: $0.pending) } ?? 0
+                    plan.note(
+                        count: deliveries.count, bytes: deliveries.reduce(0) { $0 + $1.message.payload.count },
+                        waiting: deliveries.last.map { Int(clamping: $0.pending) } ?? 0)
                     let leaseUntil = parts.clock.now.advanced(by: parts.lease)
                     if let batchSize, deliveries.count > free, !Task.isShuttingDownGracefully, gate.isOpen {
                         run(&deliveries, by: batchSize, of: batches, handler, finishing, gauge, leaseUntil, in: &group)
                     }
                     var isCrowded = false
                     for delivery in deliveries {
-                        if inBatches || ahead > 0, !isCrowded { isCrowded = await !hasPlace() }
+                        if inBatches || areTasksQuick, !isCrowded { isCrowded = await !hasPlace() }
                         guard !Task.isShuttingDownGracefully, !isCrowded, gate.isOpen, places.take(queue) else {
                             // While it was on its way, the worker was stopped, the queue paused, or the place went to
                             // another.
