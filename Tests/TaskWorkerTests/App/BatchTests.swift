@@ -133,6 +133,26 @@ import Testing
         #expect(try await load.told().count == 700)
     }
 
+    @Test("one whose name is not known to be quick is told to have begun, also if it is cancelled in this moment")
+    func otherName() async throws {
+        try await load.fill(0..<40)
+        let slow = try #require(TaskID("slow-1"))
+        try await bench.bus.append(
+            BusMessage(
+                subject: bench.subjects.task(queue: "default", name: "slow"), payload: Array(#"{"id": "slow-1"}"#.utf8))
+        )
+        try await load.fill(40..<100)
+        let quick = TaskDefinition(name: "quick") { _, _ in nil }
+        let cancelled = TaskDefinition(name: "slow") { _, context in
+            _ = try await bench.call("tasks.cancel", ["task_id": .string(context.id.description)])
+            return nil
+        }
+        try await bench.withWorker([quick, cancelled], concurrency: 2) { _ in try await bench.waitUntilQueueIsEmpty() }
+        try await load.expectCompleted(0..<100)
+        #expect(try await load.told()[slow]?.map(\.state) == [.queued, .started, .cancelled])
+        #expect(try await load.batched() > 50)
+    }
+
     @Test("those that fail, report or give too much end as they would alone")
     func exceptions() async throws {
         try await load.fill(120) { number in

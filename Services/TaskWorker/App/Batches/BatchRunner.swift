@@ -20,26 +20,29 @@ struct BatchRunner: Sendable {
     private static let sizes = 64...384
     /// How long a task works before it goes on by itself.
     static let window = Duration.milliseconds(20)
+    /// What takes longer is not run in batches.
+    private static let longest = Duration.milliseconds(1)
     let parts: WorkerParts
     let handler: DeliveryHandler
 
     /// How many tasks a batch may have whose work takes so long, in so many places: as many as are done in half of ``window``.
     /// - Returns: nil for tasks that are not run in batches, since those in front would wait for those behind.
     static func size(workTime: Duration, places: Int) -> Int? {
-        guard workTime < .milliseconds(1) else { return nil }
+        guard workTime < longest else { return nil }
         let rounds = (window / 2) / max(workTime, .microseconds(1))
         return min(max(sizes.lowerBound, Int(rounds) * max(1, places)), sizes.upperBound)
     }
 
     /// Whether the task may be part of a batch: the first delivery of a task that nobody has recorded, that is to begin now and
-    /// for which nothing but its own record need be looked at; then how it begins.
+    /// for which nothing but its own record need be looked at; then how it begins. Tasks of this name must be done in no time, or
+    /// somebody could cancel one that works and be told that it had not begun.
     func entry(_ delivery: Delivery) -> BatchEntry? {
         guard
             let task = try? TaskMessage(
                 delivery.message, sequence: delivery.sequence, storedAt: delivery.storedAt, parts)
         else { return nil }
         let (request, links) = (task.request, task.request.links)
-        guard parts.tasks[request.name] != nil, links.unique == nil, !links.hasSequel,
+        guard parts.workTimes.isBelow(BatchRunner.longest, request.name), links.unique == nil, !links.hasSequel,
             let record = handler.firstAttempt(task, delivery), record.request?.isAbridged != true
         else { return nil }
         return BatchEntry(AttemptRunner(parts: parts, delivery: delivery, request: request), record)
@@ -146,7 +149,7 @@ struct BatchRunner: Sendable {
         _ tasks: [BatchTask], _ deck: BatchDeck, _ workEnded: @escaping @Sendable (Duration?) -> Void
     ) async {
         let clock = parts.clock
-        let times = WorkTimes()
+        let times = PlaceTimes()
         await BatchLane().run(deck) { lane, number in
             let (attempt, runner) = (tasks[number].attempt, tasks[number].entry.runner)
             attempt.onStop { lane.stop(number) }
@@ -158,7 +161,9 @@ struct BatchRunner: Sendable {
             runner.countBeginning(tasks[number].entry.record)
             let start = clock.now
             let outcome = await runner.outcome(attempt)
-            times.note(start.duration(to: clock.now))
+            let time = start.duration(to: clock.now)
+            times.note(time)
+            parts.workTimes.note(runner.request.name, time)
             // Who goes on by itself waits for this.
             attempt.end(outcome)
             return .worked(outcome)
@@ -168,7 +173,7 @@ struct BatchRunner: Sendable {
 }
 
 /// How long works of one place took.
-private final class WorkTimes: Sendable {
+private final class PlaceTimes: Sendable {
     private let state = Mutex<(sum: Duration, count: Int)>((.zero, 0))
 
     func note(_ time: Duration) { state.withLock { $0 = ($0.sum + time, $0.count + 1) } }

@@ -49,7 +49,9 @@ final class AttemptRunner: Sendable {
         let work = Task { [self] in
             let workStart = parts.clock.now
             let outcome = await outcome(attempt)
-            place.workEnded(after: workStart.duration(to: parts.clock.now))
+            let time = workStart.duration(to: parts.clock.now)
+            if definition != nil { parts.workTimes.note(request.name, time) }
+            place.workEnded(after: time)
             attempt.end(outcome)
         }
         attempt.onStop { work.cancel() }

@@ -17,6 +17,7 @@ final class WorkerParts: Sendable {
     let tasks: TaskRegistry
     let running: RunningAttempts
     let unrecorded = UnrecordedTasks()
+    let workTimes = WorkTimes()
     let lease: Duration
     /// Names this process in the records.
     let worker: String
