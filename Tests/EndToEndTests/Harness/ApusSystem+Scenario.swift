@@ -21,6 +21,8 @@ extension ApusSystem {
             try await serve(scenario)
             let exit = try await scenario.waitForExit()
             guard exit == .status(0) else { throw ScenarioFailure("\(name).py: \(exit)\n\(scenario.output)") }
+            // Seeds and figures, for whoever compares runs.
+            for line in scenario.output.split(separator: "\n") where line.hasPrefix("-- ") { print("\(name): \(line)") }
         } catch is CancellationError {
             scenario.signal(SIGKILL)
             throw ScenarioFailure("\(name).py took too long; it said:\n\(scenario.output)")
