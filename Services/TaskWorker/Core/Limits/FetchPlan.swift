@@ -1,7 +1,8 @@
 /// How many tasks of a queue are asked for at once: enough that no place waits for the bus, no more than are there, and no more
 /// bytes than a worker should have in hand.
 package struct FetchPlan: Sendable {
-    /// How many bytes of messages may come at once, beyond what there are places for.
+    /// How many bytes of messages are asked for at once, beyond what there are places for, if they are as large as the last ones.
+    /// Where small ones are followed by large ones, one fetch may bring more.
     package static let maximumBytes = 4 << 20
     /// How many are fetched for places that will be free in a moment.
     package static let ahead = 16
