@@ -75,6 +75,11 @@ public protocol EventBus: MessageFeed {
     /// - Throws: `notFound` if there is no such consumer.
     func consumerState(_ name: String, of stream: String) async throws(BusError) -> ConsumerState
 
+    /// Makes a consumer forget what it has delivered and its stream no longer holds. A server of NATS 2.9 that was killed may
+    /// remember that, and then hardly gets to deliver again what is there: for whoever has a server again. Harmless otherwise.
+    /// - Throws: `notFound` if there is no such consumer.
+    func forgetRemoved(by consumer: String, of stream: String) async throws(BusError)
+
     /// Makes the durable consumer, or changes it to be as specified.
     func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer
 

@@ -204,6 +204,12 @@ public final class NATSEventBus: EventBus {
         }
     }
 
+    public func forgetRemoved(by consumer: String, of stream: String) async throws(BusError) {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.forgetRemoved(by: consumer, of: stream)
+        }
+    }
+
     public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try await translated { () async throws(NATSError) in
             NATSBusConsumer(consumer: try await jetStream.consumer(ConsumerConfiguration(specification)))

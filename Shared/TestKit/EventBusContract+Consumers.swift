@@ -88,6 +88,25 @@ extension EventBusContract {
                 _ = try await bus.subjectCounts(in: "NO_\(root)", matching: ">")
             }
         },
+        Case("a consumer that is to forget what is gone goes on with what is there") { bus in
+            let (stream, _, consumer) = try await queue(on: bus, messages: 5) {
+                $0.acknowledgementWait = .milliseconds(500)
+            }
+            _ = try await fetch(4, from: consumer)
+            try await bus.deleteMessage(in: stream, sequence: 2)
+            try await bus.forgetRemoved(by: "worker", of: stream)
+            try await eventually("three messages being out") {
+                try await bus.consumerState("worker", of: stream).unacknowledged == 3
+            }
+            let deliveries = try await fetch(4, from: consumer)
+            try expectEqual(deliveries.map(\.sequence).sorted(), [1, 3, 4, 5], "what is delivered, again or at last")
+            for delivery in deliveries { try await delivery.acknowledge() }
+            try await eventually("the queue being empty") { try await bus.streamState(stream).messages == 0 }
+            try await bus.forgetRemoved(by: "worker", of: stream)
+            try await expectError(.notFound, "a consumer that is not there") {
+                try await bus.forgetRemoved(by: "other", of: stream)
+            }
+        },
         Case("headers and payload are delivered as they were appended") { bus in
             let (_, root, consumer) = try await queue(on: bus, messages: 0)
             let payload = (0...255).map { UInt8($0) }

@@ -138,6 +138,12 @@ public final class FaultyBus: EventBus {
         }
     }
 
+    public func forgetRemoved(by consumer: String, of stream: String) async throws(BusError) {
+        try await perform(.forgetRemoved, consumer) { () async throws(BusError) in
+            try await bus.forgetRemoved(by: consumer, of: stream)
+        }
+    }
+
     public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try await perform(.consumer, specification.name) { () async throws(BusError) in
             FaultyConsumer(consumer: try await bus.consumer(specification), name: specification.name, bus: self)

@@ -68,6 +68,10 @@ struct NotationTests {
         ] {
             #expect(DeliveryMetadata(replyTo: text) == nil)
         }
+        let made = DeliveryMetadata(replyTo: DeliveryMetadata.replySubject(stream: "S", consumer: "C", sequence: 77))
+        #expect(try #require(made).stream == "S")
+        #expect(made?.consumer == "C")
+        #expect(made?.sequence == 77)
     }
 
     @Test("a stored header block is read, and rubbish in it left out")

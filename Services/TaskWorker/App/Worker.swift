@@ -41,7 +41,9 @@ struct Worker: Service {
             group.addTask { try await QueueBoundWatch(parts: parts).run() }
             group.addTask { try await ExpiryWatch(parts: parts).run() }
             let places = makePlaces()
-            group.addTask { try await QueueSweep(parts: parts, queues: configuration.queues.keys.sorted()).run() }
+            let queues = configuration.queues.keys.sorted()
+            group.addTask { try await RemovedDeliveries(parts: parts, queues: queues).run() }
+            group.addTask { try await QueueSweep(parts: parts, queues: queues).run() }
             for (queue, gate) in parts.rules.gates {
                 let worker = QueueWorker(
                     queue: queue, places: places, gate: gate, drainTime: drainTime, parts: parts)

@@ -96,6 +96,11 @@ extension MemoryBus {
         }
     }
 
+    /// Nothing is to be done: what is removed is forgotten at once here.
+    public func forgetRemoved(by consumer: String, of stream: String) async throws(BusError) {
+        _ = try await consumerState(consumer, of: stream)
+    }
+
     public func consumer(_ specification: ConsumerSpecification) async throws(BusError) -> any BusConsumer {
         try specification.check()
         try perform(.manage) { broker, now throws(BusError) in

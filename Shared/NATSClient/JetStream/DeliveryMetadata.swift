@@ -46,6 +46,11 @@ public struct DeliveryMetadata: Sendable, Equatable {
         self = found
     }
 
+    /// What a consumer's delivery of a message is answered by, for whoever has not got it and knows which message it is.
+    static func replySubject(stream: String, consumer: String, sequence: UInt64) -> String {
+        "\(prefix)\(stream).\(consumer).1.\(sequence).0.0.0"
+    }
+
     private init?(_ token: (Int) -> Slice<UnsafeBufferPointer<UInt8>>) {
         guard let deliveries = DeliveryMetadata.number(token(2)), let sequence = DeliveryMetadata.number(token(3)),
             let consumerSequence = DeliveryMetadata.number(token(4)),

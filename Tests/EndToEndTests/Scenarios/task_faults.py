@@ -360,7 +360,9 @@ async def scenario():
             return not await unfinished()
         await eventually("every task is over", all_over, 60 * SCALE)
     except TimeoutError as error:
-        raise TimeoutError(f"{error}; not over: {await unfinished()}") from None
+        left, consumer = await left_over(bus), await bus.jetstream().consumer_info("APUS_TASKS", "worker-default")
+        raise TimeoutError(
+            f"{error}; not over: {await unfinished()}; in the queue: {left}; the consumer has {consumer}") from None
 
     async def is_empty():
         return not await left_over(bus)
