@@ -1,4 +1,5 @@
 public import EventBus
+internal import Synchronization
 
 /// A bus that fails as a test says, over any other: streams, buckets and the answers to deliveries included.
 public final class FaultyBus: EventBus {
@@ -7,6 +8,9 @@ public final class FaultyBus: EventBus {
         case refused(BusError)
         /// It has happened, and throws: the answer was lost.
         case unanswered(BusError)
+        /// It throws, and what was appended is stored just before the next message on its subject: it was on its way. Of any
+        /// other call as ``refused(_:)``.
+        case late(BusError)
 
         /// Both, as a server that is away and an answer that does not come.
         public static let outages: [Fault] = [
@@ -16,6 +20,8 @@ public final class FaultyBus: EventBus {
 
     let bus: any EventBus
     private let fault: @Sendable (BusCall) -> Fault?
+    /// What is on its way, by its subject.
+    private let late = Mutex<[String: [BusMessage]]>([:])
 
     /// - Parameter fault: asked before each call, from any thread; nil lets it through.
     public init(_ bus: any EventBus, fault: @escaping @Sendable (BusCall) -> Fault?) {
@@ -31,9 +37,15 @@ public final class FaultyBus: EventBus {
     fileprivate func perform<Value>(
         _ operation: BusCall.Operation, _ target: String, _ body: () async throws(BusError) -> Value
     ) async throws(BusError) -> Value {
-        switch fault(BusCall(operation: operation, target: target)) {
+        try await perform(fault(BusCall(operation: operation, target: target)), body)
+    }
+
+    private func perform<Value>(
+        _ fault: Fault?, _ body: () async throws(BusError) -> Value
+    ) async throws(BusError) -> Value {
+        switch fault {
         case nil: return try await body()
-        case .refused(let error): throw error
+        case .refused(let error), .late(let error): throw error
         case .unanswered(let error):
             _ = try await body()
             throw error
@@ -45,7 +57,7 @@ public final class FaultyBus: EventBus {
     ) throws(BusError) -> Value {
         switch fault(BusCall(operation: operation, target: target)) {
         case nil: return try body()
-        case .refused(let error): throw error
+        case .refused(let error), .late(let error): throw error
         case .unanswered(let error):
             _ = try body()
             throw error
@@ -93,8 +105,16 @@ public final class FaultyBus: EventBus {
     }
 
     public func append(_ message: BusMessage, expecting: ExpectedSequence?) async throws(BusError) -> AppendReceipt {
-        try await perform(.append, message.subject) { () async throws(BusError) in
-            try await bus.append(message, expecting: expecting)
+        let fault = fault(BusCall(operation: .append, target: message.subject))
+        if case .late(let error) = fault {
+            late.withLock { $0[message.subject, default: []].append(message) }
+            throw error
+        }
+        return try await perform(fault) { () async throws(BusError) in
+            for earlier in late.withLock({ $0.removeValue(forKey: message.subject) }) ?? [] {
+                _ = try? await bus.append(earlier)
+            }
+            return try await bus.append(message, expecting: expecting)
         }
     }
 

@@ -22,7 +22,8 @@ struct Worker: Service {
             bus: context.bus, subjects: context.subjects, clock: clock, store: store, queues: queues,
             rules: QueueRules(served: configuration.queues.keys),
             limits: RunningLimits(configuration.limits, queues: queues, clock: clock),
-            announcer: TaskAnnouncer(bus: context.bus, subjects: context.subjects),
+            announcer: TaskAnnouncer(
+                bus: context.bus, subjects: context.subjects, clock: clock, lease: configuration.lease),
             deadLetters: DeadLetters(bus: context.bus, subjects: context.subjects), tasks: tasks,
             running: RunningAttempts(), lease: configuration.lease, worker: service.id, random: random,
             logger: context.logger)

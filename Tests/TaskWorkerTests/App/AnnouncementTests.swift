@@ -1,12 +1,13 @@
 import EventBus
 import Events
 import JSON
+import Synchronization
 import TaskWorkerApp
 import TaskWorkerCore
 import TestKit
 import Testing
 
-/// The answer to the last message of a task is lost, and much happens before it is tried again.
+/// It is not known whether something was told, and much happens before it is tried again.
 @Suite(.timeLimit(.minutes(1))) struct AnnouncementTests {
     /// Runs a task whose end is stored on both channels without its worker knowing.
     /// - Parameter meanwhile: what happens before it tries again.
@@ -82,5 +83,54 @@ import Testing
         }
         #expect(try await bench.stored(channel).map(\.state) == [.completed])
         #expect(try await bench.stored(id.channel).filter(\.state.isFinal).count == 1)
+    }
+
+    @Test("who stood still since it looked what was told looks again before it tells what was missing")
+    func stoodStill() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock)
+        let dying = bench.bus.anotherConnection()
+        let (begun, release) = (Signal(), Signal())
+        let task = TaskDefinition(name: "task") { _, _ in
+            begun.send()
+            await release.wait()
+            // The end is recorded; nobody is told, and the queue gets no answer.
+            dying.inject(.fails(BusError(.closed, "the process has died")), into: .append, times: 100)
+            return "done"
+        }
+        let id = try await bench.withWorker([task], on: dying) { _ in
+            let id = try await bench.submit(TaskRequest(name: "task", user: "42"))
+            await begun.wait()
+            release.send()
+            while try await bench.status(id).state != .completed { try await Task.sleep(for: .milliseconds(2)) }
+            return id
+        }
+        let history = Mutex<[String]>([])
+        let lease = bench.lease
+        let standing = FaultyBus(bench.bus.anotherConnection()) { call in
+            history.withLock { history in
+                switch call.operation {
+                case .lastMessage where call.target == "apus.channel.task.\(id)": history.append("looks")
+                case .append where call.target == "apus.channel.task.\(id)": history.append("tells")
+                case .messages where call.target == "APUS_CHANNEL_USER" && !history.contains("stands still"):
+                    history.append("stands still")
+                    clock.advance(by: lease)
+                default: break
+                }
+            }
+            return nil
+        }
+        try await bench.withWorker([task], on: standing) { _ in
+            while try await bench.queueLength() > 0 {
+                clock.advance(by: .milliseconds(100))
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
+        let after = history.withLock { $0.drop { $0 != "stands still" }.dropFirst() }
+        #expect(after.first == "looks")
+        #expect(after.contains("tells"))
+        let told = try await bench.stored(id.channel)
+        told.expectHonest()
+        #expect(told.last?.state == .completed)
     }
 }

@@ -53,6 +53,31 @@ import Testing
         #expect(ran.all.values.allSatisfy { $0 <= 2 })
     }
 
+    @Test("what was given up as lost and arrives all the same, before it is told again, is told once")
+    func late() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock)
+        let load = QueuedLoad(bench)
+        let givenUp = Mutex<Set<String>>([])
+        let connection = FaultyBus(bench.bus.anotherConnection()) { call in
+            guard call.operation == .append, call.target.hasPrefix("apus.channel.task."),
+                givenUp.withLock({ $0.insert(call.target).inserted })
+            else { return nil }
+            return .late(BusError(.timeout, "no answer in time"))
+        }
+        try await load.fill(100) { number in number % 2 == 0 ? ["user": "7"] : [:] }
+        let task = TaskDefinition(name: "quick") { _, _ in nil }
+        try await clock.running {
+            try await bench.withWorker([task], on: connection) { _ in try await bench.waitUntilQueueIsEmpty() }
+        }
+        #expect(try await load.batched() > 50)
+        for (id, statuses) in try await load.told() {
+            statuses.expectHonest("\(id)")
+            #expect(statuses.map(\.state) == [.queued, .started, .completed], "\(id)")
+        }
+        #expect(try await load.told().count == 100)
+    }
+
     @Test("a bus that fails now and then holds a batch up and changes nothing", arguments: 0..<6)
     func outages(seed: Int) async throws {
         let clock = ManualClock()
@@ -62,8 +87,10 @@ import Testing
         let failing: Set<BusCall.Operation> = [.update, .append, .acknowledge, .get, .lastMessage, .messages]
         let faulty = FaultyBus(bench.bus.anotherConnection()) { call in
             guard failing.contains(call.operation) else { return nil }
+            let late = FaultyBus.Fault.late(BusError(.timeout, "no answer in time"))
             return random.withLock {
-                Int.random(in: 0..<12, using: &$0) == 0 ? FaultyBus.Fault.outages.randomElement(using: &$0) : nil
+                Int.random(in: 0..<12, using: &$0) == 0
+                    ? (FaultyBus.Fault.outages + [late]).randomElement(using: &$0) : nil
             }
         }
         try await load.fill(150) { number in number % 4 == 0 ? ["user": "7"] : [:] }

@@ -75,18 +75,6 @@ import Testing
     private let started = TaskStatus.Version(attempt: 1, sequence: 1)
     private let all = ["queued 0.0", "started 1.1", "completed 1.2"]
 
-    @Test("who may have been told all at once is a user whose channel has let go of something, of a task that is over")
-    func forgotten() throws {
-        let (over, begun) = (try #require(try completed().statuses.last), try completed().statuses[1])
-        let lettingGo = ToldVersions.ToUser.nothing(after: Timestamp(seconds: 2000))
-        #expect(ToldVersions(onTask: nil, toUser: lettingGo).mayBeForgotten(over))
-        #expect(ToldVersions(onTask: nil, toUser: .unknown).mayBeForgotten(over))
-        #expect(!ToldVersions(onTask: nil, toUser: lettingGo).mayBeForgotten(begun))
-        #expect(!ToldVersions(onTask: started, toUser: lettingGo).mayBeForgotten(over))
-        #expect(!ToldVersions(onTask: nil, toUser: .version(started)).mayBeForgotten(over))
-        #expect(!ToldVersions(onTask: nil, toUser: .nothing(after: Timestamp(seconds: 0))).mayBeForgotten(over))
-    }
-
     @Test("whom nobody asked, the user was told what the task's channel holds")
     func unknown() throws {
         #expect(try missing(ToldVersions(onTask: nil)) == [all, all])

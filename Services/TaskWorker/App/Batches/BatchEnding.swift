@@ -57,10 +57,7 @@ struct BatchEnding: Sendable {
                 left(1)
             }
             let recorded = await record(ends, alone)
-            let told = await parts.announcer.announce(
-                together: recorded.lazy.map {
-                    TaskAnnouncer.Course(overtaken: $0.task.untold, latest: $0.record.status)
-                })
+            let told = await parts.announcer.announce(atOnce: recorded.map(\.record))
             var unsettled: [(end: Ended, isTold: Bool)] = []
             for (end, isTold) in zip(recorded, told) {
                 if isTold, (try? await end.task.entry.delivery.acknowledgeUnconfirmed()) != nil { continue }
@@ -131,17 +128,21 @@ struct BatchEnding: Sendable {
     /// The record of a task that has simply been done; nil of any other.
     private func completed(_ task: BatchTask, _ outcome: AttemptOutcome, _ now: Timestamp) -> TaskRecord? {
         guard case .completed = outcome, task.attempt.stopReason == nil, !task.attempt.hasReport else { return nil }
-        return AttemptEnd.decide(outcome, of: task.entry.record, retrying: RetryPolicy(), random: 0, now: now).record
+        var record = AttemptEnd.decide(
+            outcome, of: task.entry.record, retrying: RetryPolicy(), random: 0, now: now
+        ).record
+        record.tellAtOnce()
+        return record
     }
 
     /// Tells and acknowledges a task that is over, until the bus takes it.
     private func settle(_ end: Ended, isTold: Bool) async {
         let (announcer, record) = (parts.announcer, end.record)
-        let (delivery, statuses) = (end.task.entry.delivery, end.task.untold + [end.record.status])
+        let delivery = end.task.entry.delivery
         do {
             if !isTold {
                 try await parts.clock.persist { () throws(BusError) in
-                    try await announcer.announce(statuses, isRepeated: true)
+                    try await announcer.announceAgain(record)
                 }
             }
             try await parts.clock.persist { () throws(BusError) in try await delivery.acknowledge() }

@@ -36,6 +36,8 @@ struct AttemptJournal: Sendable {
         beginning = Task(executorPreference: parts.bus.taskExecutor) {
             do {
                 try await parts.clock.repeatedly(while: { attempt.holdsLease }) { isRepeated throws(BusError) in
+                    // Others may have gone on without it.
+                    guard attempt.holdsLease else { throw BusError(.timeout, "the lease is over") }
                     try await parts.announcer.announce(unannounced, isRepeated: isRepeated)
                 }
                 return true

@@ -7,19 +7,28 @@ internal import TaskWorkerCore
 ///
 /// Every version of a record has its own message id on each channel, so that publishing it again, by the same worker
 /// after a lost answer or by another one, stores nothing. Whoever replaces somebody else's version makes sure with
-/// ``announceIfMissing(_:)`` that it is out before its own is: what the other then publishes late is a duplicate.
+/// ``announceIfMissing(_:)`` that it is out before its own is: what the other then publishes late is a duplicate. A task that
+/// was first recorded when it was over is told in one message, whose id is the last version's; its record says so, and whoever
+/// tells it again uses the same.
 ///
 /// A NATS server that is started again knows the ids only of messages that it still keeps, and of a busy user's channel that
 /// is not many. So who does not know whether a version was told looks at the newest on the task's own channel, which is told
-/// last and kept longest.
+/// last and kept longest. A process that stood still since it looked has to look again: others may have gone on without what it
+/// found to be missing, and it would come behind what is later.
 struct TaskAnnouncer: Sendable {
     let bus: any EventBus
     let subjects: Subjects
     let publisher: ChannelPublisher
+    private let clock: any BusClock
+    /// For how long a look counts: far less than it takes others to notice that somebody is gone.
+    private let patience: Duration
 
-    init(bus: any EventBus, subjects: Subjects) {
+    /// - Parameter lease: how long it takes others to notice that a worker is gone.
+    init(bus: any EventBus, subjects: Subjects, clock: any BusClock, lease: Duration) {
         self.bus = bus
         self.subjects = subjects
+        self.clock = clock
+        patience = lease / 4
         publisher = ChannelPublisher(bus: bus, subjects: subjects)
     }
 
@@ -29,72 +38,73 @@ struct TaskAnnouncer: Sendable {
     /// the task's channel shows that both were told.
     /// - Parameter isRepeated: it was tried before, and it is not known whether they were told.
     func announce(_ statuses: [TaskStatus], isRepeated: Bool = false) async throws(BusError) {
-        guard isRepeated, let id = statuses.first?.id else { return try await publish(statuses, ifMissing: nil) }
+        func missing(_ told: ToldVersions?) -> [ChannelPublisher.Publication] {
+            statuses.reduce(into: []) { $0 += TaskAnnouncer.publications(of: $1, ifMissing: told) }
+        }
+        guard isRepeated, let id = statuses.first?.id else { return try await publisher.publish(inOrder: missing(nil)) }
         let user = statuses.lazy.compactMap(\.user).first
-        try await publish(statuses, ifMissing: try await told(id, user: user))
+        try await publishAfterLook { () throws(BusError) in missing(try await told(id, user: user)) }
     }
 
-    private func publish(_ statuses: [TaskStatus], ifMissing told: ToldVersions?) async throws(BusError) {
-        var publications: [ChannelPublisher.Publication] = []
-        var whole: ChannelPublisher.Publication?
-        if let told, let last = statuses.last, told.mayBeForgotten(last),
-            let channel = last.user.flatMap({ try? ChannelName(namespace: "user", name: $0) })
-        {
-            // A batch that was cut off may have told its user all in one message, which the channel has let go of since. Its id is
-            // known longer, so the same message says it once.
-            whole = TaskAnnouncer.publication(of: last, last.serialized(), on: channel, as: "user")
-            whole?.overtaken = statuses.dropLast().map { $0.serialized(differingFrom: last) }
+    /// - Parameter look: says what is missing now.
+    private func publishAfterLook(
+        _ look: () async throws(BusError) -> [ChannelPublisher.Publication]
+    ) async throws(BusError) {
+        let start = clock.now
+        let missing = try await look()
+        guard !missing.isEmpty else { return }
+        guard start.duration(to: clock.now) < patience else {
+            throw BusError(.timeout, "what was told was looked at too long ago; look again")
         }
-        if let whole { publications.append(whole) }
-        for status in statuses {
-            let payload = status.serialized()
-            if whole == nil, let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
-                told?.isToldToUser(status) != true
-            {
-                publications.append(TaskAnnouncer.publication(of: status, payload, on: channel, as: "user"))
-            }
-            if told?.isTold(status) != true {
-                publications.append(TaskAnnouncer.publication(of: status, payload, on: status.id.channel, as: "task"))
-            }
-        }
-        if !publications.isEmpty { try await publisher.publish(inOrder: publications) }
+        try await publisher.publish(inOrder: missing)
     }
 
-    /// What became of one task since anything was told of it.
-    struct Course: Sendable {
-        /// What it has been meanwhile: told in one message with the latest.
-        var overtaken: [TaskStatus]
-        var latest: TaskStatus
-    }
-
-    /// Tells how several tasks have fared, at once and each for the first time.
-    /// - Returns: of each, whether it is known to be told to everybody; if not, it is to be told as what may have been.
-    func announce(together courses: some Collection<Course>) async -> [Bool] {
+    /// Tells all that several tasks have been, of each in one message to everybody and for the first time.
+    /// - Returns: of each, whether it is known to be told to everybody; if not, see ``announceAgain(_:)``.
+    func announce(atOnce records: [TaskRecord]) async -> [Bool] {
         var publications: [ChannelPublisher.Publication] = []
         var owners: [Int] = []
-        publications.reserveCapacity(courses.count)
-        owners.reserveCapacity(courses.count)
-        for (number, course) in courses.enumerated() {
-            let latest = course.latest
-            let overtaken = course.overtaken.map { $0.serialized(differingFrom: latest) }
-            let payload = latest.serialized()
-            func tell(_ channel: ChannelName, as target: String) {
-                var publication = TaskAnnouncer.publication(of: latest, payload, on: channel, as: target)
-                publication.overtaken = overtaken
+        publications.reserveCapacity(records.count)
+        owners.reserveCapacity(records.count)
+        for (number, record) in records.enumerated() {
+            for publication in TaskAnnouncer.publications(atOnce: record, ifMissing: nil) {
                 publications.append(publication)
                 owners.append(number)
             }
-            // As for one alone, the user first.
-            if let user = latest.user, let channel = try? ChannelName(namespace: "user", name: user) {
-                tell(channel, as: "user")
-            }
-            tell(latest.id.channel, as: "task")
         }
-        var isTold = Array(repeating: true, count: courses.count)
+        var isTold = Array(repeating: true, count: records.count)
         for (owner, result) in zip(owners, await publisher.publish(together: publications)) {
             if case .failure = result { isTold[owner] = false }
         }
         return isTold
+    }
+
+    private static func publications(
+        atOnce record: TaskRecord, ifMissing told: ToldVersions?
+    ) -> [ChannelPublisher.Publication] {
+        let latest = record.status
+        let overtaken = record.statuses.dropLast().map { $0.serialized(differingFrom: latest) }
+        return publications(of: latest, ifMissing: told, overtaken: overtaken)
+    }
+
+    /// What is to be published of a status: to its user first, and to its task's channel.
+    private static func publications(
+        of status: TaskStatus, ifMissing told: ToldVersions?, overtaken: [[UInt8]] = []
+    ) -> [ChannelPublisher.Publication] {
+        let payload = status.serialized()
+        var publications: [ChannelPublisher.Publication] = []
+        func tell(_ channel: ChannelName, as target: String) {
+            var publication = publication(of: status, payload, on: channel, as: target)
+            publication.overtaken = overtaken
+            publications.append(publication)
+        }
+        if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
+            told?.isToldToUser(status) != true
+        {
+            tell(channel, as: "user")
+        }
+        if told?.isTold(status) != true { tell(status.id.channel, as: "task") }
+        return publications
     }
 
     private static func publication(
@@ -115,7 +125,15 @@ struct TaskAnnouncer: Sendable {
     /// later one is on the task's channel.
     func announceIfMissing(_ record: TaskRecord) async throws(BusError) {
         guard try await !isAnnounced(record.status) else { return }
-        try await announce(record.statuses, isRepeated: true)
+        try await announceAgain(record)
+    }
+
+    /// Tells all that a record says, of which it is not known whether, and to whom, it was told.
+    func announceAgain(_ record: TaskRecord) async throws(BusError) {
+        guard record.isToldAtOnce else { return try await announce(record.statuses, isRepeated: true) }
+        try await publishAfterLook { () throws(BusError) in
+            TaskAnnouncer.publications(atOnce: record, ifMissing: try await told(record.id, user: record.user))
+        }
     }
 
     /// Whether anything has been told of the task. What the streams forget when their server is killed, ids of messages that
@@ -124,7 +142,9 @@ struct TaskAnnouncer: Sendable {
 
     /// Tells that the task is queued, unless something has been told of it.
     func announceQueued(_ status: TaskStatus) async throws(BusError) {
-        if try await !isTold(status.id) { try await announce(status) }
+        try await publishAfterLook { () throws(BusError) in
+            try await isTold(status.id) ? [] : TaskAnnouncer.publications(of: status, ifMissing: nil)
+        }
     }
 
     func isAnnounced(_ status: TaskStatus) async throws(BusError) -> Bool {

@@ -13,6 +13,7 @@ extension TaskRecord {
         members["worker"] = worker.map { .string($0) }
         if !errors.isEmpty { members["errors"] = errorsJSON }
         members["started_at"] = startedAt.map { .string($0.description) }
+        if isToldAtOnce { members["told_at_once"] = true }
         if let request {
             members["request"] = request.json
             if request.isAbridged { members["request_abridged"] = true }
@@ -33,6 +34,7 @@ extension TaskRecord {
         if let worker { writer.member("worker", worker) }
         if !errors.isEmpty { writer.member("errors", errorsJSON) }
         if let startedAt { writer.member("started_at", startedAt.description) }
+        if isToldAtOnce { writer.member("told_at_once", true) }
         if let request {
             writer.name("request")
             request.write(to: &writer)
@@ -74,6 +76,7 @@ extension TaskRecord {
                 worker: json["worker"]?.stringValue,
                 errors: (json["errors"]?.arrayValue ?? []).compactMap(AttemptError.init(json:)),
                 startedAt: json["started_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+                isToldAtOnce: json["told_at_once"] == true,
                 request: json["request"].flatMap {
                     KeptRequest(
                         json: $0, isAbridged: json["request_abridged"] == true, name: status.name, queue: queue,

@@ -21,6 +21,10 @@ extension TaskRecord {
         return started
     }
 
+    /// This is the first record of the task, and its last. Whoever tells it, however late, tells all of it in one message: of
+    /// two who do, one may not add what the other has told in another way.
+    package mutating func tellAtOnce() { change { $0.isToldAtOnce = true } }
+
     /// All that is to be told of the task up to here, in order, by somebody who knows nothing but this record: whoever wrote
     /// it, and what led to it, may have been killed before telling.
     package var statuses: [TaskStatus] {

@@ -54,6 +54,7 @@ package struct TaskRecord: Sendable, Hashable {
         var worker: String?
         var errors: [AttemptError]
         var startedAt: Timestamp?
+        var isToldAtOnce: Bool
         let request: KeptRequest?
     }
 
@@ -94,6 +95,8 @@ package struct TaskRecord: Sendable, Hashable {
     package var errors: [AttemptError] { object.content.errors }
     /// When the present attempt began, or the last one did.
     package var startedAt: Timestamp? { object.content.startedAt }
+    /// All of its versions are told in one message, the last one's: nobody has recorded one of those before.
+    package var isToldAtOnce: Bool { object.content.isToldAtOnce }
     /// What was asked for; nil for a record of an older worker.
     package var request: KeptRequest? { object.content.request }
 
@@ -108,6 +111,7 @@ package struct TaskRecord: Sendable, Hashable {
                 submittedAt: now, updatedAt: now, state: .queued, progress: 0, attempt: 0, sequence: 0,
                 message: due.map { "due at \($0)" }, result: .null, handedBack: 0, due: due, slot: nil,
                 streamSequence: streamSequence, delivery: nil, worker: nil, errors: [], startedAt: nil,
+                isToldAtOnce: false,
                 request: KeptRequest(request)))
     }
 

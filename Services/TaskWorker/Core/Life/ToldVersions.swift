@@ -26,17 +26,6 @@ package struct ToldVersions: Sendable, Hashable {
 
     package func isTold(_ status: TaskStatus) -> Bool { onTask.map { status.version <= $0 } ?? false }
 
-    /// Whether the user may have been told all up to a final status at once, and the channel have let go of that since: the task's
-    /// own channel holds nothing yet, and the user's nothing any more.
-    package func mayBeForgotten(_ status: TaskStatus) -> Bool {
-        guard status.state.isFinal, onTask == nil else { return false }
-        return switch toUser {
-        case .version: false
-        case .nothing(let moment): moment > Timestamp(seconds: 0)
-        case .unknown: true
-        }
-    }
-
     /// Whether the user was told, who is told before the task's channel is.
     package func isToldToUser(_ status: TaskStatus) -> Bool {
         switch toUser {
