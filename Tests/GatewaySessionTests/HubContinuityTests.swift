@@ -32,6 +32,44 @@ import Testing
         }
     }
 
+    @Test("who is told that messages are gone is told so behind those that drove them out")
+    func drivenOut() async throws {
+        try await harness.run { hub in
+            try await harness.publish(1...6)
+            let receiver = RecordingReceiver()
+            let channel = try await hub.attach(harness.lobby, receiver)
+            // This gateway does not hear of 7 yet, for which 1 had to go.
+            bus.loseSubscriptions(prefix: "apus.live.")
+            try await harness.publish(7...7, by: bus.anotherConnection())
+            let epoch = channel.position.epoch
+            let lost = try await hub.recover(channel, from: StreamPosition(epoch: epoch, offset: 1))
+            #expect(lost.outcome == .failed)
+            #expect(lost.position.offset == 7)
+            await receiver.wait(for: 1)
+            #expect(receiver.offsets == [7])
+            let whole = try await hub.recover(channel, from: StreamPosition(epoch: epoch, offset: 2))
+            #expect(whole.outcome == .recovered)
+            #expect(whole.messages.map(\.sequence) == [3, 4, 5, 6, 7])
+        }
+    }
+
+    @Test("a stream that holds more of a channel than it is to keep is read to its end", arguments: [7, 8, 13, 14, 15])
+    func overfull(count: Int) async throws {
+        try await harness.run { hub in
+            let larger = ChannelHistory(size: 20, timeToLive: harness.history.timeToLive)
+            try await bus.ensureStream(.channelHistory(larger, namespace: "room", subjects: harness.subjects))
+            try await harness.publish(1...count)
+            let channel = try await hub.attach(harness.lobby, RecordingReceiver())
+            for back in 1...5 {
+                let position = StreamPosition(epoch: channel.position.epoch, offset: UInt64(count - back))
+                let recovery = try await hub.recover(channel, from: position)
+                #expect(recovery.outcome == .recovered)
+                #expect(recovery.messages.map(\.sequence) == (count - back + 1...count).map(UInt64.init))
+                #expect(recovery.position.offset == UInt64(count))
+            }
+        }
+    }
+
     @Test("a quiet channel's position from a gateway that came to it later is good on one that came earlier")
     func quietOnTwoGateways() async throws {
         let quiet = try ChannelName("room:quiet")

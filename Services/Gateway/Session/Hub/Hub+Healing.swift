@@ -7,6 +7,9 @@ internal import Synchronization
 
 /// Reading from the stream what did not come by the bus, and what those who come back have missed.
 extension Hub {
+    /// How often the stream is looked at for one who comes back, where more is published all the time.
+    private static let maximumLooks = 3
+
     /// Messages may be missing on every channel: the feed was away, or dropped some.
     func healAll() {
         for channel in channels.withLock({ Array($0.values) }) where channel.beginHealing() {
@@ -59,19 +62,24 @@ extension Hub {
     ///
     /// "Failed" is said only after a look at the stream: another gateway may have been faster than this one.
     package func recover(_ channel: HubChannel, from position: StreamPosition) async throws -> Recovery {
-        var hasLooked = false
+        var looks = 0
         while true {
             switch channel.recall(position, now: clock()) {
             case .answer(let recovery): return recovery
-            case .load: return try await load(channel).recovery(from: position, channel.history, now: clock())
+            case .load:
+                let snapshot = try await load(channel)
+                let recovery = snapshot.recovery(from: position, channel.history, now: clock())
+                // What is behind the snapshot's position may be what has driven out the messages that are gone: said of that
+                // position, they would seem to have been there.
+                guard recovery.outcome == .failed, snapshot.isBehind, looks < Hub.maximumLooks else { return recovery }
             case .lookAgain:
-                if hasLooked {
+                guard looks == 0 else {
                     let (position, generation) = channel.beginning
                     return Recovery(position: position, outcome: .failed, messages: [], generation: generation)
                 }
-                hasLooked = true
-                try await lookAgain(channel)
             }
+            looks += 1
+            try await lookAgain(channel)
         }
     }
 
@@ -107,14 +115,23 @@ extension Hub {
                 do {
                     let stream = subjects.historyStream(namespace: channel.name.namespace)
                     let state = try await bus.streamState(stream)
-                    let stored = try await bus.messages(
-                        in: stream, subject: subjects.channel(channel.name), after: 0,
-                        limit: (channel.history?.size ?? 0) + 1)
+                    let stored = try await newest((channel.history?.size ?? 0) + 1, of: channel.name, in: stream)
                     channel.loaded(stored, epoch: state.epoch, firstSequence: state.firstSequence)
                 } catch {
                     channel.loadFailed(error)
                 }
             }
+        }
+    }
+
+    /// The newest messages that a stream has of a channel. It may have more than it is to keep, once its server was killed.
+    private func newest(_ count: Int, of channel: ChannelName, in stream: String) async throws -> [StoredMessage] {
+        var newest: [StoredMessage] = []
+        while true {
+            let page = try await bus.messages(
+                in: stream, subject: subjects.channel(channel), after: newest.last?.sequence ?? 0, limit: count + 1)
+            newest = (newest + page).suffix(count)
+            if page.count <= count { return newest }
         }
     }
 }

@@ -8,6 +8,8 @@ struct HistorySnapshot: Sendable {
     var position: StreamPosition
     var generation: UInt32
     var messages: RecentMessages
+    /// Whether the stream had more than this: what was not passed on yet.
+    var isBehind = false
 }
 
 /// Whether and with what a reader can go on from where it was.
@@ -73,10 +75,10 @@ extension HubChannel {
             let messages = joined(stored, firstSequence, state)
             state.recent = messages.cut(toBytes: RecentMessages.maximumBytes)
             state.isLoaded = true
-            return (
-                HistorySnapshot(position: state.position, generation: state.generation, messages: messages),
-                waiters
-            )
+            let snapshot = HistorySnapshot(
+                position: state.position, generation: state.generation, messages: messages,
+                isBehind: stored.last.map { $0.sequence > state.chain.last } ?? false)
+            return (snapshot, waiters)
         }
         for waiter in waiters {
             if let snapshot {
