@@ -230,8 +230,8 @@ import Testing
                 }
                 try await group.waitForAll()
             }
-            // The stream's state, and its messages.
-            #expect(harness.bus.calls(of: .read) - before == 2)
+            // The stream's state, its messages, and whether the oldest of them is still there.
+            #expect(harness.bus.calls(of: .read) - before == 3)
         }
     }
 

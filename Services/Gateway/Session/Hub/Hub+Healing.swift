@@ -37,12 +37,9 @@ extension Hub {
         _ channel: HubChannel, from position: (epoch: String, last: UInt64)
     ) async throws -> HubChannel.Consequence {
         let stream = subjects.historyStream(namespace: channel.name.namespace)
-        let limit = (channel.history?.size ?? 0) + 1
         let state = try await bus.streamState(stream)
-        let missing = try await bus.messages(
-            in: stream, subject: subjects.channel(channel.name), after: position.last, limit: limit)
-        // As many as the stream keeps of a channel: those before them may have been trimmed unseen.
-        if state.epoch != position.epoch || missing.count >= limit {
+        let reading = HistoryReading(channel.name, channel.history, bus: bus, subjects: subjects)
+        guard state.epoch == position.epoch, let missing = try await reading.everything(after: position.last) else {
             interruptions.increment()
             return channel.interrupted(epoch: state.epoch, last: state.lastSequence, now: clock())
         }
@@ -115,23 +112,12 @@ extension Hub {
                 do {
                     let stream = subjects.historyStream(namespace: channel.name.namespace)
                     let state = try await bus.streamState(stream)
-                    let stored = try await newest((channel.history?.size ?? 0) + 1, of: channel.name, in: stream)
-                    channel.loaded(stored, epoch: state.epoch, firstSequence: state.firstSequence)
+                    let reading = HistoryReading(channel.name, channel.history, bus: bus, subjects: subjects)
+                    channel.loaded(try await reading.newest(), epoch: state.epoch, firstSequence: state.firstSequence)
                 } catch {
                     channel.loadFailed(error)
                 }
             }
-        }
-    }
-
-    /// The newest messages that a stream has of a channel. It may have more than it is to keep, once its server was killed.
-    private func newest(_ count: Int, of channel: ChannelName, in stream: String) async throws -> [StoredMessage] {
-        var newest: [StoredMessage] = []
-        while true {
-            let page = try await bus.messages(
-                in: stream, subject: subjects.channel(channel), after: newest.last?.sequence ?? 0, limit: count + 1)
-            newest = (newest + page).suffix(count)
-            if page.count <= count { return newest }
         }
     }
 }

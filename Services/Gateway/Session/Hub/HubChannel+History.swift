@@ -66,18 +66,18 @@ extension HubChannel {
     }
 
     /// Puts what was read from the stream under the messages that came since.
-    func loaded(_ stored: [StoredMessage], epoch: String, firstSequence: UInt64) {
+    func loaded(_ read: HistoryReading.Newest, epoch: String, firstSequence: UInt64) {
         let (snapshot, waiters) = state.withLock {
             state -> (HistorySnapshot?, [CheckedContinuation<HistorySnapshot, any Error>]) in
             let waiters = state.changeWaiting { $0.takeLoads() }
             // Read in another life of the stream than the one that is followed here; the next look will show it.
             guard epoch == state.epoch else { return (nil, waiters) }
-            let messages = joined(stored, firstSequence, state)
+            let messages = joined(read, firstSequence, state)
             state.recent = messages.cut(toBytes: RecentMessages.maximumBytes)
             state.isLoaded = true
             let snapshot = HistorySnapshot(
                 position: state.position, generation: state.generation, messages: messages,
-                isBehind: stored.last.map { $0.sequence > state.chain.last } ?? false)
+                isBehind: read.messages.last.map { $0.sequence > state.chain.last } ?? false)
             return (snapshot, waiters)
         }
         for waiter in waiters {
@@ -90,12 +90,12 @@ extension HubChannel {
     }
 
     private func joined(
-        _ stored: [StoredMessage], _ firstSequence: UInt64, _ state: borrowing State
+        _ read: HistoryReading.Newest, _ firstSequence: UInt64, _ state: borrowing State
     ) -> RecentMessages {
         let limit = (history?.size ?? 0) + 1
-        // A stream that holds as many as it keeps of a channel may have trimmed older ones: then only what follows the
-        // oldest is known to be whole. Otherwise everything since the stream's first sequence is here.
-        let isTrimmed = stored.count >= limit
+        let (stored, isTrimmed) = (read.messages, read.mayBeTrimmed)
+        // Where older ones may have gone only what follows the oldest is known to be whole. Otherwise everything since the
+        // stream's first sequence is here.
         let oldest = stored.first.map { ChannelMessageReader.historyRemoval($0.message) ?? $0.sequence }
         let base = isTrimmed ? (oldest ?? 0) : (firstSequence == 0 ? 0 : firstSequence - 1)
         let newest = state.chain.last
