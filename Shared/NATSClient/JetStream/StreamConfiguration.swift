@@ -92,6 +92,12 @@ public struct StreamInformation: Sendable, Equatable {
         // A new stream's first sequence is told as 0 or 1 by different servers.
         firstSequence = messages == 0 ? last &+ 1 : first
     }
+
+    /// How many messages are gone since the oldest that is there.
+    var removed: UInt64 {
+        let sequences = firstSequence <= lastSequence ? lastSequence - firstSequence + 1 : 0
+        return sequences - min(sequences, messages)
+    }
 }
 
 extension JSONValue {
