@@ -81,18 +81,54 @@ import Testing
         try await bench.withWorker([]) { _ in try await bench.pass(clock) }
         #expect(try await bench.deadLetters().count == 1)
     }
+
+    @Test("a message that is no task does not wait for those before it that are being run")
+    func malformedBehindRunning() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock, lease: .seconds(2))
+        let release = Signal()
+        let task = TaskDefinition(name: "task", maximumAttempts: 9) { _, _ in
+            await release.wait()
+            return nil
+        }
+        try await bench.makeTasksStream()
+        for payload in ["{}", "{"] {
+            try await bench.bus.append(
+                BusMessage(subject: "apus.task.default.task", payload: Array(payload.utf8)))
+        }
+        let consumer = try await bench.consumer(deliveries: 1)
+        let running = try #require(try await consumer.fetch(10, wait: .zero).first)
+        clock.advance(by: bench.lease / 2)
+        try await running.extend()
+        clock.advance(by: bench.lease / 2 + .milliseconds(1))
+        // The other one has been delivered as often as it may be.
+        #expect(try await consumer.fetch(10, wait: .zero).isEmpty)
+        try await clock.running(speed: 4) {
+            try await bench.withWorker([task]) { _ in
+                while try await bench.queueLength() > 1 { try await Task.sleep(for: .milliseconds(2)) }
+                #expect(try await bench.deadLetters().count == 1)
+                release.send()
+                try await bench.waitUntilQueueIsEmpty()
+            }
+        }
+    }
 }
 
 extension WorkerBench {
     fileprivate func makeTasksStream() async throws { try await bus.ensureStream(.tasks(subjects)) }
 
-    /// Takes the queue's messages as a worker does that is then lost, for the last time that they are delivered.
-    /// - Parameter deliveries: how often they have then been delivered.
-    fileprivate func forget(deliveries: Int, _ clock: ManualClock) async throws {
-        let consumer = try await bus.consumer(
+    /// The queue's consumer, which delivers a message so often.
+    fileprivate func consumer(deliveries: Int) async throws -> any BusConsumer {
+        try await bus.consumer(
             ConsumerSpecification(
                 stream: subjects.tasksStream, name: "worker-default", filter: subjects.tasks(queue: "default"),
                 acknowledgementWait: lease, maximumDeliveries: deliveries, maximumUnacknowledged: 100))
+    }
+
+    /// Takes the queue's messages as a worker does that is then lost, for the last time that they are delivered.
+    /// - Parameter deliveries: how often they have then been delivered.
+    fileprivate func forget(deliveries: Int, _ clock: ManualClock) async throws {
+        let consumer = try await consumer(deliveries: deliveries)
         clock.advance(by: lease + .seconds(1))
         #expect(try await consumer.fetch(10, wait: .zero).map(\.attempt) == [deliveries])
         clock.advance(by: lease + .seconds(1))

@@ -87,7 +87,10 @@ struct QueueSweep: Service {
         do throws(TaskMessage.Malformed) {
             task = try TaskMessage(stored.message, sequence: stored.sequence, storedAt: stored.storedAt, parts)
         } catch {
-            if isSettled { try await removeMalformed(stored, error, queue) }
+            // Nobody is at one for as long as this; who gets it all the same does just that.
+            if isSettled || stored.storedAt.advanced(by: patience) <= parts.clock.now {
+                try await removeMalformed(stored, error, queue)
+            }
             return
         }
         let record = try await parts.store.slot(user: task.request.user, id: task.id).record
