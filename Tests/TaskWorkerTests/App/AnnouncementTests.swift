@@ -88,7 +88,7 @@ import Testing
     @Test("who stood still since it looked what was told looks again before it tells what was missing")
     func stoodStill() async throws {
         let clock = ManualClock()
-        let bench = WorkerBench(clock: clock)
+        let bench = WorkerBench(clock: clock, lease: .seconds(2))
         let dying = bench.bus.anotherConnection()
         let (begun, release) = (Signal(), Signal())
         let task = TaskDefinition(name: "task") { _, _ in
@@ -120,11 +120,8 @@ import Testing
             }
             return nil
         }
-        try await bench.withWorker([task], on: standing) { _ in
-            while try await bench.queueLength() > 0 {
-                clock.advance(by: .milliseconds(100))
-                try await Task.sleep(for: .milliseconds(2))
-            }
+        try await clock.running {
+            try await bench.withWorker([task], on: standing) { _ in try await bench.waitUntilQueueIsEmpty() }
         }
         let after = history.withLock { $0.drop { $0 != "stands still" }.dropFirst() }
         #expect(after.first == "looks")

@@ -78,6 +78,38 @@ import Testing
         #expect(try await load.told().count == 100)
     }
 
+    @Test("a user who was not told of a batch's end, though the tasks' channels were, is told by another worker")
+    func userIsBehind() async throws {
+        let clock = ManualClock()
+        let bench = WorkerBench(clock: clock, lease: .seconds(2))
+        let load = QueuedLoad(bench)
+        let crash = Mutex(false)
+        // The stream of users stands still, those of tasks and records do not; then the worker dies.
+        let dying = FaultyBus(bench.bus.anotherConnection()) { call in
+            if crash.withLock({ $0 }) { return .refused(BusError(.closed, "the process has died")) }
+            guard call.operation == .append, call.target == "apus.channel.user.7" else { return nil }
+            return .refused(BusError(.timeout, "no answer"))
+        }
+        try await load.fill(80) { number in number % 4 == 0 ? ["user": "7"] : [:] }
+        let task = TaskDefinition(name: "quick") { _, _ in nil }
+        let toUser = try bench.bus.messages(on: "apus.live.user.7", bufferLimit: 1000)
+        try await clock.running(speed: 4) {
+            try await bench.withWorker([task], on: dying, shutdownTimeout: .milliseconds(500)) { _ in
+                while try await bench.queueLength() > 20 { try await Task.sleep(for: .milliseconds(2)) }
+                crash.withLock { $0 = true }
+            }
+            try await bench.withWorker([task]) { _ in try await bench.waitUntilQueueIsEmpty() }
+        }
+        var missing = Set(stride(from: 0, to: 80, by: 4).map(load.id))
+        for await message in toUser {
+            let status = TaskStatus(json: try JSONValue(parsing: message.payload))
+            // The first tasks go by themselves, and are told that they are queued and begin.
+            guard let status, status.state == .completed else { continue }
+            #expect(missing.remove(status.id) != nil, "\(status.id) is told twice")
+            if missing.isEmpty { break }
+        }
+    }
+
     @Test("a bus that fails now and then holds a batch up and changes nothing", arguments: 0..<6)
     func outages(seed: Int) async throws {
         let clock = ManualClock()

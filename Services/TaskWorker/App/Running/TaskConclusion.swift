@@ -13,11 +13,10 @@ struct TaskConclusion: Sendable {
         let isAnnounced = try await parts.clock.persist { () throws(BusError) in
             try await announcer.isAnnounced(record.status)
         }
-        if !isAnnounced {
-            // A failed task is among the dead letters before it is announced.
-            if record.state == .failed { try await parts.buryIfMissing(message, of: record) }
-            try await parts.clock.persist { () throws(BusError) in try await announcer.announceIfMissing(record) }
-        }
+        // A failed task is among the dead letters before it is announced.
+        if !isAnnounced, record.state == .failed { try await parts.buryIfMissing(message, of: record) }
+        // Its channel may have been told and its user not.
+        try await parts.clock.persist { () throws(BusError) in try await announcer.announceAgain(record) }
         try await TaskSequelRunner(parts: parts).settle(record, headers: message.headers)
     }
 }

@@ -12,8 +12,8 @@ internal import TaskWorkerCore
 /// tells it again uses the same.
 ///
 /// A NATS server that is started again knows the ids only of messages that it still keeps, and of a busy user's channel that
-/// is not many. So who does not know whether a version was told looks at the newest on the task's own channel, which is told
-/// last and kept longest. A process that stood still since it looked has to look again: others may have gone on without what it
+/// is not many. So who does not know whether a version was told looks at the newest on the task's own channel, which is told when
+/// the user has been, and kept longest. A process that stood still since it looked has to look again: others may have gone on without what it
 /// found to be missing, and it would come behind what is later.
 struct TaskAnnouncer: Sendable {
     let bus: any EventBus
@@ -34,29 +34,15 @@ struct TaskAnnouncer: Sendable {
 
     func announce(_ status: TaskStatus) async throws(BusError) { try await announce([status]) }
 
-    /// Tells several versions of one task, in their order and at once. Of each the user is told first, so that the version on
-    /// the task's channel shows that both were told.
+    /// Tells several versions of one task, in their order.
     /// - Parameter isRepeated: it was tried before, and it is not known whether they were told.
     func announce(_ statuses: [TaskStatus], isRepeated: Bool = false) async throws(BusError) {
-        func missing(_ told: ToldVersions?) -> [ChannelPublisher.Publication] {
-            statuses.reduce(into: []) { $0 += TaskAnnouncer.publications(of: $1, ifMissing: told) }
+        guard let id = statuses.first?.id else { return }
+        try await publish { () throws(BusError) in
+            let user = statuses.lazy.compactMap(\.user).first
+            let told = isRepeated ? try await told(id, user: user) : nil
+            return statuses.reduce(into: Telling()) { $0.add($1, ifMissing: told) }
         }
-        guard isRepeated, let id = statuses.first?.id else { return try await publisher.publish(inOrder: missing(nil)) }
-        let user = statuses.lazy.compactMap(\.user).first
-        try await publishAfterLook { () throws(BusError) in missing(try await told(id, user: user)) }
-    }
-
-    /// - Parameter look: says what is missing now.
-    private func publishAfterLook(
-        _ look: () async throws(BusError) -> [ChannelPublisher.Publication]
-    ) async throws(BusError) {
-        let start = clock.now
-        let missing = try await look()
-        guard !missing.isEmpty else { return }
-        guard start.duration(to: clock.now) < patience else {
-            throw BusError(.timeout, "what was told was looked at too long ago; look again")
-        }
-        try await publisher.publish(inOrder: missing)
     }
 
     /// Tells all that several tasks have been, of each in one message to everybody and for the first time.
@@ -66,10 +52,10 @@ struct TaskAnnouncer: Sendable {
         var owners: [Int] = []
         publications.reserveCapacity(records.count)
         owners.reserveCapacity(records.count)
-        for (number, record) in records.enumerated() {
-            for publication in TaskAnnouncer.publications(atOnce: record, ifMissing: nil) {
+        for (owner, record) in records.enumerated() {
+            for publication in Telling(atOnce: record, ifMissing: nil).publications {
                 publications.append(publication)
-                owners.append(number)
+                owners.append(owner)
             }
         }
         var isTold = Array(repeating: true, count: records.count)
@@ -79,46 +65,15 @@ struct TaskAnnouncer: Sendable {
         return isTold
     }
 
-    private static func publications(
-        atOnce record: TaskRecord, ifMissing told: ToldVersions?
-    ) -> [ChannelPublisher.Publication] {
-        let latest = record.status
-        let overtaken = record.statuses.dropLast().map { $0.serialized(differingFrom: latest) }
-        return publications(of: latest, ifMissing: told, overtaken: overtaken)
-    }
-
-    /// What is to be published of a status: to its user first, and to its task's channel.
-    private static func publications(
-        of status: TaskStatus, ifMissing told: ToldVersions?, overtaken: [[UInt8]] = []
-    ) -> [ChannelPublisher.Publication] {
-        let payload = status.serialized()
-        var publications: [ChannelPublisher.Publication] = []
-        func tell(_ channel: ChannelName, as target: String) {
-            var publication = publication(of: status, payload, on: channel, as: target)
-            publication.overtaken = overtaken
-            publications.append(publication)
+    /// - Parameter look: says what is missing now.
+    private func publish(_ look: () async throws(BusError) -> Telling) async throws(BusError) {
+        let start = clock.now
+        let publications = try await look().publications
+        guard !publications.isEmpty else { return }
+        guard start.duration(to: clock.now) < patience else {
+            throw BusError(.timeout, "what was told was looked at too long ago; look again")
         }
-        if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
-            told?.isToldToUser(status) != true
-        {
-            tell(channel, as: "user")
-        }
-        if told?.isTold(status) != true { tell(status.id.channel, as: "task") }
-        return publications
-    }
-
-    private static func publication(
-        of status: TaskStatus, _ payload: [UInt8], on channel: ChannelName, as target: String
-    ) -> ChannelPublisher.Publication {
-        // One event, though it goes to two channels: whoever follows both knows it by its id.
-        var headers = BusHeaders()
-        headers.describe(
-            CloudEvent(
-                id: TaskAnnouncer.eventID(status), source: "apus/worker", type: TaskStatus.event,
-                time: status.updatedAt))
-        return ChannelPublisher.Publication(
-            payload, on: channel, event: TaskStatus.event, messageID: TaskAnnouncer.messageID(status, target),
-            headers: headers)
+        try await publisher.publish(inOrder: publications)
     }
 
     /// Tells a record's version that somebody else should have told, and what should have been told before it, unless it or a
@@ -131,8 +86,8 @@ struct TaskAnnouncer: Sendable {
     /// Tells all that a record says, of which it is not known whether, and to whom, it was told.
     func announceAgain(_ record: TaskRecord) async throws(BusError) {
         guard record.isToldAtOnce else { return try await announce(record.statuses, isRepeated: true) }
-        try await publishAfterLook { () throws(BusError) in
-            TaskAnnouncer.publications(atOnce: record, ifMissing: try await told(record.id, user: record.user))
+        try await publish { () throws(BusError) in
+            Telling(atOnce: record, ifMissing: try await told(record.id, user: record.user))
         }
     }
 
@@ -142,8 +97,10 @@ struct TaskAnnouncer: Sendable {
 
     /// Tells that the task is queued, unless something has been told of it.
     func announceQueued(_ status: TaskStatus) async throws(BusError) {
-        try await publishAfterLook { () throws(BusError) in
-            try await isTold(status.id) ? [] : TaskAnnouncer.publications(of: status, ifMissing: nil)
+        try await publish { () throws(BusError) in
+            var telling = Telling()
+            if try await !isTold(status.id) { telling.add(status, ifMissing: nil) }
+            return telling
         }
     }
 
@@ -157,7 +114,7 @@ struct TaskAnnouncer: Sendable {
         do throws(BusError) {
             let last = try await bus.lastMessage(
                 in: subjects.historyStream(namespace: id.channel.namespace), subject: subjects.channel(id.channel))
-            return last?.message.headers[HeaderName.messageID].flatMap { TaskAnnouncer.version(of: id, $0) }
+            return last?.version(of: id)
         } catch  where error.code == .notFound {
             return nil
         }
@@ -182,8 +139,7 @@ struct TaskAnnouncer: Sendable {
         } catch  where error.code == .notFound {
             return .nothing(after: Timestamp(seconds: 0))
         }
-        let newest = kept.last { message in TaskAnnouncer.version(of: id, message) != nil }
-        if let version = newest.flatMap({ TaskAnnouncer.version(of: id, $0) }) { return .version(version) }
+        if let version = kept.reversed().lazy.compactMap({ $0.version(of: id) }).first { return .version(version) }
         // A channel that is not full has let go of nothing but what is old.
         guard kept.count < limit else { return .unknown }
         guard kept.count > TaskAnnouncer.userHistory, let oldest = kept.first else {
@@ -194,24 +150,11 @@ struct TaskAnnouncer: Sendable {
 
     /// How many messages of a user's channel are kept.
     private static let userHistory = ChannelHistory.builtIn["user"]?.size ?? 0
+}
 
-    private static func version(of id: TaskID, _ stored: StoredMessage) -> TaskStatus.Version? {
-        stored.message.headers[HeaderName.messageID].flatMap { version(of: id, $0) }
-    }
-
-    private static func messageID(_ status: TaskStatus, _ target: String) -> String {
-        "\(eventID(status))/\(target)"
-    }
-
-    private static func eventID(_ status: TaskStatus) -> String {
-        "\(status.id)/\(status.attempt)/\(status.sequence)"
-    }
-
-    /// The version of the task that a message with this id tells; nil for a message that is none of the task's.
-    private static func version(of id: TaskID, _ messageID: String) -> TaskStatus.Version? {
-        let parts = messageID.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] == id.description, let attempt = Int(parts[1]), let sequence = Int(parts[2])
-        else { return nil }
-        return TaskStatus.Version(attempt: attempt, sequence: sequence)
+extension StoredMessage {
+    /// Which version of the task it tells; nil if it is none of the task's.
+    fileprivate func version(of id: TaskID) -> TaskStatus.Version? {
+        message.headers[HeaderName.messageID].flatMap { Telling.version(of: id, $0) }
     }
 }
