@@ -89,22 +89,8 @@ import Testing
     func stoodStill() async throws {
         let clock = ManualClock()
         let bench = WorkerBench(clock: clock, lease: .seconds(2))
-        let dying = bench.bus.anotherConnection()
-        let (begun, release) = (Signal(), Signal())
-        let task = TaskDefinition(name: "task") { _, _ in
-            begun.send()
-            await release.wait()
-            // The end is recorded; nobody is told, and the queue gets no answer.
-            dying.inject(.fails(BusError(.closed, "the process has died")), into: .append, times: 100)
-            return "done"
-        }
-        let id = try await bench.withWorker([task], on: dying) { _ in
-            let id = try await bench.submit(TaskRequest(name: "task", user: "42"))
-            await begun.wait()
-            release.send()
-            while try await bench.status(id).state != .completed { try await Task.sleep(for: .milliseconds(2)) }
-            return id
-        }
+        let untold = try await bench.endUntold()
+        let id = untold.id
         let history = Mutex<[String]>([])
         let lease = bench.lease
         let standing = FaultyBus(bench.bus.anotherConnection()) { call in
@@ -121,7 +107,7 @@ import Testing
             return nil
         }
         try await clock.running {
-            try await bench.withWorker([task], on: standing) { _ in try await bench.waitUntilQueueIsEmpty() }
+            try await bench.withWorker([untold.task], on: standing) { _ in try await bench.waitUntilQueueIsEmpty() }
         }
         let after = history.withLock { $0.drop { $0 != "stands still" }.dropFirst() }
         #expect(after.first == "looks")

@@ -95,7 +95,7 @@ import Testing
         let toUser = try bench.bus.messages(on: "apus.live.user.7", bufferLimit: 1000)
         try await clock.running(speed: 4) {
             try await bench.withWorker([task], on: dying, shutdownTimeout: .milliseconds(500)) { _ in
-                while try await bench.queueLength() > 20 { try await Task.sleep(for: .milliseconds(2)) }
+                try await bench.waitUntilQueueHolds(atMost: 20)
                 crash.withLock { $0 = true }
             }
             try await bench.withWorker([task]) { _ in try await bench.waitUntilQueueIsEmpty() }

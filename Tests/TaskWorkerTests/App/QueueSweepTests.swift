@@ -42,30 +42,16 @@ import Testing
     func concluded() async throws {
         let clock = ManualClock()
         let bench = WorkerBench(clock: clock)
-        let connection = bench.bus.anotherConnection()
-        let (begun, release) = (Signal(), Signal())
-        let task = TaskDefinition(name: "task") { _, _ in
-            begun.send()
-            await release.wait()
-            // The end is recorded; nobody is told, and the queue gets no answer.
-            connection.inject(.fails(BusError(.closed, "the process has died")), into: .append, times: 100)
-            return "done"
-        }
-        let id = try await bench.withWorker([task], on: connection) { _ in
-            let id = try await bench.submit(TaskRequest(name: "task", user: "42"))
-            await begun.wait()
-            release.send()
-            while try await bench.status(id).state != .completed { try await Task.sleep(for: .milliseconds(2)) }
-            return id
-        }
+        let untold = try await bench.endUntold()
+        let id = untold.id
         #expect(try await bench.stored(id.channel).contains { $0.state.isFinal } == false)
         try await bench.forget(deliveries: 2, clock)
         let user = try bench.follow("user.>")
-        try await bench.withWorker([task]) { _ in
+        try await bench.withWorker([untold.task]) { _ in
             try await bench.pass(clock)
             #expect(try await user.wait(for: .completed, of: id).result == "done")
         }
-        #expect(begun.count == 1)
+        #expect(untold.begun.count == 1)
         let told = try await bench.stored(id.channel)
         told.expectHonest()
         #expect(told.filter(\.state.isFinal).map(\.state) == [.completed])
@@ -105,7 +91,7 @@ import Testing
         #expect(try await consumer.fetch(10, wait: .zero).isEmpty)
         try await clock.running(speed: 4) {
             try await bench.withWorker([task]) { _ in
-                while try await bench.queueLength() > 1 { try await Task.sleep(for: .milliseconds(2)) }
+                try await bench.waitUntilQueueHolds(atMost: 1)
                 #expect(try await bench.deadLetters().count == 1)
                 release.send()
                 try await bench.waitUntilQueueIsEmpty()

@@ -104,8 +104,10 @@ final class WorkerBench: Sendable {
     func queueLength() async throws -> UInt64 { try await bus.streamState(subjects.tasksStream).messages }
 
     /// Waits until the queue is empty: the acknowledgement follows the final status.
-    func waitUntilQueueIsEmpty() async throws {
-        while try await queueLength() > 0 { try await Task.sleep(for: .milliseconds(2)) }
+    func waitUntilQueueIsEmpty() async throws { try await waitUntilQueueHolds(atMost: 0) }
+
+    func waitUntilQueueHolds(atMost count: UInt64) async throws {
+        while try await queueLength() > count { try await Task.sleep(for: .milliseconds(2)) }
     }
 }
 

@@ -12,9 +12,9 @@ internal import TaskWorkerCore
 /// tells it again uses the same.
 ///
 /// A NATS server that is started again knows the ids only of messages that it still keeps, and of a busy user's channel that
-/// is not many. So who does not know whether a version was told looks at the newest on the task's own channel, which is told when
-/// the user has been, and kept longest. A process that stood still since it looked has to look again: others may have gone on without what it
-/// found to be missing, and it would come behind what is later.
+/// is not many. So who does not know whether a version was told looks at what both channels hold; where the user's has let go of
+/// too much to say, the task's own says it, which is told right behind and kept longest. A process that stood still since it
+/// looked has to look again: others may have gone on without what it found to be missing, and it would come behind what is later.
 struct TaskAnnouncer: Sendable {
     let bus: any EventBus
     let subjects: Subjects

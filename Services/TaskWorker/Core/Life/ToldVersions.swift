@@ -26,7 +26,7 @@ package struct ToldVersions: Sendable, Hashable {
 
     package func isTold(_ status: TaskStatus) -> Bool { onTask.map { status.version <= $0 } ?? false }
 
-    /// Whether the user was told, who is told before the task's channel is.
+    /// Whether the user was told. Where his channel does not say, the task's does: both are told at once, he first.
     package func isToldToUser(_ status: TaskStatus) -> Bool {
         switch toUser {
         case .version(let newest): status.version <= newest
