@@ -86,36 +86,40 @@ public final class ChannelPublisher: Sendable {
         do throws(BusError) {
             try await bus.append(inOrder: stored)
         } catch  where error.code == .noResponders {
-            forget(publications)
+            forget(publications.map(\.channel.namespace))
             throw error
         }
     }
 
-    /// Publishes messages that have nothing to do with one another, in their order, and says what became of each: one that failed
-    /// holds up none behind it. See ``EventBus/append(together:)``.
-    public func publish(together publications: [Publication]) async -> [Result<Void, BusError>] {
-        var results: [Result<Void, BusError>] = Array(repeating: .success(()), count: publications.count)
-        var (messages, indices) = ([BusMessage](), [Int]())
-        messages.reserveCapacity(publications.count)
-        for (index, publication) in publications.enumerated() {
-            do throws(BusError) {
-                let message = message(publication)
-                if try await hasHistory(publication.channel.namespace) {
-                    messages.append(message)
-                    indices.append(index)
-                } else {
-                    try bus.publish(message)
+    /// Publishes messages that have nothing to do with one another, in their order, and returns when all of them are published:
+    /// see ``EventBus/append(atOnce:)``. One that is not holds up none behind it.
+    /// - Parameters:
+    ///   - namespaces: all that their channels are in.
+    ///   - write: makes the messages one by one, so that there need not be all of them; called once.
+    /// - Throws: why one was not published; of the others it is not known then.
+    public func publish(
+        atOnceIn namespaces: [String], _ write: (_ add: @escaping (Publication) -> Void) -> Void
+    ) async throws(BusError) {
+        var unstored: Set<String> = []
+        for namespace in namespaces where try await !hasHistory(namespace) { unstored.insert(namespace) }
+        var failure: BusError?
+        do throws(BusError) {
+            try await bus.append { add in
+                write { [self] publication in
+                    let message = message(publication)
+                    guard unstored.contains(publication.channel.namespace) else { return add(message) }
+                    do throws(BusError) {
+                        try bus.publish(message)
+                    } catch {
+                        failure = failure ?? error
+                    }
                 }
-            } catch {
-                results[index] = .failure(error)
             }
+        } catch {
+            if error.code == .noResponders { forget(namespaces) }
+            throw error
         }
-        for (index, result) in zip(indices, await bus.append(together: messages)) {
-            guard case .failure(let error) = result else { continue }
-            results[index] = .failure(error)
-            if error.code == .noResponders { forget([publications[index]]) }
-        }
-        return results
+        if let failure { throw failure }
     }
 
     private func message(_ publication: Publication) -> BusMessage {
@@ -131,11 +135,7 @@ public final class ChannelPublisher: Sendable {
     }
 
     /// Somebody deleted a stream; the next attempt looks again.
-    private func forget(_ publications: [Publication]) {
-        stored.withLock { stored in
-            for publication in publications { stored.remove(publication.channel.namespace) }
-        }
-    }
+    private func forget(_ namespaces: [String]) { stored.withLock { $0.subtract(namespaces) } }
 
     private func hasHistory(_ namespace: String) async throws(BusError) -> Bool {
         if stored.withLock({ $0.contains(namespace) }) { return true }

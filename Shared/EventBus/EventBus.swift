@@ -47,10 +47,12 @@ public protocol EventBus: MessageFeed {
     @discardableResult
     func append(inOrder messages: [BusMessage]) async throws(BusError) -> [AppendReceipt]
 
-    /// As ``append(_:expecting:)`` for messages that have nothing to do with one another, and what became of each; sent together
-    /// where the bus can do that. They are stored in their order, but for those that are not stored, which hold up none.
-    @discardableResult
-    func append(together messages: [BusMessage]) async -> [Result<AppendReceipt, BusError>]
+    /// Appends messages that have nothing to do with one another, and returns when all of them are stored; sent together where the
+    /// bus can do that, so that they take hardly longer than one. They are stored in their order, but for those that are not stored,
+    /// which hold up none.
+    /// - Parameter write: makes the messages one by one, so that there need not be all of them; called once.
+    /// - Throws: why one was not stored; of the others it is not known then.
+    func append(atOnce write: (_ add: @escaping (BusMessage) -> Void) -> Void) async throws(BusError)
 
     /// Up to `limit` messages of `stream` on `subject` (which may hold wildcards; nil is all) with a sequence greater
     /// than `after`, oldest first.

@@ -7,8 +7,10 @@ public protocol KeyValueBucket: Sendable {
     /// The present value; nil if there is none or it was deleted.
     func get(_ key: String) async throws(BusError) -> KeyValueEntry?
 
-    /// As ``get(_:)`` for several keys at once. Hardly slower than one where the bus can ask for them together.
-    func get(together keys: [String]) async -> [Result<KeyValueEntry?, BusError>]
+    /// Those of several keys that have a value now: their entries, in no order. Hardly slower than ``get(_:)`` of one where the bus
+    /// can ask for them together.
+    /// - Throws: what went wrong with one of them; nothing is known of the others then.
+    func present(among keys: [String]) async throws(BusError) -> [KeyValueEntry]
 
     /// Writes whatever is there. Returns the new revision.
     @discardableResult
@@ -19,9 +21,13 @@ public protocol KeyValueBucket: Sendable {
     @discardableResult
     func update(_ key: String, _ value: [UInt8], revision: UInt64?) async throws(BusError) -> UInt64
 
-    /// As ``update(_:_:revision:)`` for several keys at once, each on its own condition: what became of each. Hardly slower than
-    /// one where the bus can send them together.
-    func update(together updates: [KeyValueUpdate]) async -> [Result<UInt64, BusError>]
+    /// Writes several keys at once that have never had a value, and returns when all of them are written. Hardly slower than one
+    /// where the bus can send them together. One that is not written holds up no other.
+    /// - Parameter write: makes keys and values one by one, so that there need not be all of them; called once.
+    /// - Throws: why one was not written: `conflict` if it has been there, even if it was deleted since; of the others it is not
+    ///   known then.
+    func create(atOnce write: (_ add: @escaping (_ key: String, _ value: [UInt8]) -> Void) -> Void)
+        async throws(BusError)
 
     /// Marks the key as deleted; its history stays.
     func delete(_ key: String) async throws(BusError)

@@ -151,12 +151,9 @@ public final class NATSEventBus: EventBus {
         }
     }
 
-    @discardableResult
-    public func append(together messages: [BusMessage]) async -> [Result<AppendReceipt, BusError>] {
-        await jetStream.publishTogether(messages.map { NATSMessage($0) }).map { result in
-            result.map {
-                AppendReceipt(stream: $0.stream, sequence: $0.sequence, isDuplicate: $0.isDuplicate)
-            }.mapError(BusError.init)
+    public func append(atOnce write: (_ add: @escaping (BusMessage) -> Void) -> Void) async throws(BusError) {
+        try await translated { () async throws(NATSError) in
+            try await jetStream.publishAtOnce { add in write { add(NATSMessage($0)) } }
         }
     }
 

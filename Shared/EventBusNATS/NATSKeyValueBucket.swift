@@ -11,10 +11,6 @@ struct NATSKeyValueBucket: KeyValueBucket {
         try await translated { () async throws(NATSError) in try await store.get(key).map(KeyValueEntry.init) }
     }
 
-    func get(together keys: [String]) async -> [Result<KeyValueEntry?, BusError>] {
-        await store.get(together: keys).map { $0.map { $0.map(KeyValueEntry.init) }.mapError(BusError.init) }
-    }
-
     @discardableResult
     func put(_ key: String, _ value: [UInt8]) async throws(BusError) -> UInt64 {
         try await translated { () async throws(NATSError) in try await store.put(key, value) }
@@ -27,10 +23,16 @@ struct NATSKeyValueBucket: KeyValueBucket {
         }
     }
 
-    func update(together updates: [KeyValueUpdate]) async -> [Result<UInt64, BusError>] {
-        await store.update(together: updates.map { ($0.key, $0.value, $0.revision) }).map {
-            $0.mapError(BusError.init)
+    func present(among keys: [String]) async throws(BusError) -> [KeyValueEntry] {
+        try await translated { () async throws(NATSError) in
+            try await store.present(among: keys).map(KeyValueEntry.init)
         }
+    }
+
+    func create(atOnce write: (_ add: @escaping (_ key: String, _ value: [UInt8]) -> Void) -> Void)
+        async throws(BusError)
+    {
+        try await translated { () async throws(NATSError) in try await store.create(atOnce: write) }
     }
 
     func delete(_ key: String) async throws(BusError) {

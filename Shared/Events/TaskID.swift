@@ -81,10 +81,13 @@ public struct TaskID: Sendable, Hashable, CustomStringConvertible {
 
     private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 
+    /// Of the channels on which tasks are told.
+    public static let namespace = "task"
+
     /// `task:<id>`: where the changes of this task are published.
     public var channel: ChannelName {
         // What an id may be is narrower than what a channel's name may be.
-        guard let channel = try? ChannelName(namespace: "task", name: description) else {
+        guard let channel = try? ChannelName(namespace: TaskID.namespace, name: description) else {
             preconditionFailure("a task's id is a channel's name")
         }
         return channel

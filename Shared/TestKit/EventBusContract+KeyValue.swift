@@ -58,33 +58,36 @@ extension EventBusContract {
             try expectEqual(try await bucket.get("a")?.value, bytes("2"), "the value")
             try expectEqual(try await bucket.get("a")?.revision, second, "the revision")
         },
-        Case("of writes that are sent together each is on its own condition") { bus in
+        Case("keys that are created at once are all written, or it says why one is not, which holds up none") { bus in
             let bucket = try await bucket(on: bus)
-            let first = try await bucket.put("a", bytes("1"))
-            try await bucket.put("b", bytes("1"))
-            try await bucket.put("gone", bytes("1"))
-            try await bucket.delete("gone")
-            let results = await bucket.update(together: [
-                KeyValueUpdate("a", bytes("2"), revision: first), KeyValueUpdate("b", bytes("2"), revision: nil),
-                KeyValueUpdate("new", bytes("2"), revision: nil), KeyValueUpdate("no key", bytes("2"), revision: nil),
-                KeyValueUpdate("gone", bytes("2"), revision: nil), KeyValueUpdate("new", bytes("3"), revision: nil),
-            ])
-            let outcomes = results.map { result in
-                switch result {
-                case .success: "written"
-                case .failure(let error): error.code == .conflict ? "conflict" : "refused"
+            func create(_ entries: [(String, String)]) async throws(BusError) {
+                try await bucket.create { add in
+                    for (key, value) in entries { add(key, bytes(value)) }
                 }
             }
-            try expectEqual(
-                outcomes, ["written", "conflict", "written", "refused", "written", "conflict"], "what became of them")
-            for (key, value) in [("a", "2"), ("b", "1"), ("new", "2"), ("gone", "2")] {
-                let entry = try await bucket.get(key)
-                try expectEqual(entry?.value, bytes(value), "the value of \(key)")
-                if key == "a" { try expectEqual(entry?.revision, try results[0].get(), "the revision") }
+            try await create((0..<500).map { ("new.\($0)", "\($0)") })
+            for number in [0, 77, 499] {
+                try expectEqual(try await bucket.get("new.\(number)")?.value, bytes("\(number)"), "the value")
             }
-            try expectEqual(await bucket.update(together: []).count, 0, "what became of nothing")
+            try await bucket.put("gone", bytes("1"))
+            try await bucket.delete("gone")
+            let spoiling: [(String, BusError.Code)] = [
+                ("new.7", .conflict), ("gone", .conflict), ("no key", .invalidArgument),
+            ]
+            for (number, (key, code)) in spoiling.enumerated() {
+                try await expectError(code, "creating \(key)") {
+                    try await create([("before.\(number)", "2"), (key, "2"), ("behind.\(number)", "2")])
+                }
+                for other in ["before", "behind"] {
+                    try expectEqual(
+                        try await bucket.get("\(other).\(number)")?.value, bytes("2"), "what is \(other) it")
+                }
+            }
+            try expectEqual(try await bucket.get("new.7")?.value, bytes("7"), "what was there")
+            try expectEqual(try await bucket.get("gone")?.value, nil, "what was deleted")
+            try await create([])
         },
-        Case("of keys that are asked for together each has its own answer") { bus in
+        Case("of several keys those are found that have a value, however many") { bus in
             let bucket = try await bucket(on: bus)
             try await bucket.put("a", bytes("1"))
             let second = try await bucket.put("a", bytes("2"))
@@ -93,20 +96,16 @@ extension EventBusContract {
             try await bucket.put("purged", bytes("1"))
             try await bucket.purge("purged")
             try await bucket.put("empty", [])
-            let keys = ["a", "gone", "never", "no key", "purged", "empty", "a"]
-            let found = await bucket.get(together: keys)
-            try expectEqual(found.count, keys.count, "answers")
-            for (key, result) in zip(keys, found) {
-                switch (key, result) {
-                case ("no key", .failure(let error)): try expectEqual(error.code, .invalidArgument, "for no key")
-                case (_, .failure(let error)): throw error
-                case (_, .success(let entry)):
-                    let expected: [UInt8]? = ["a": bytes("2"), "empty": []][key]
-                    try expectEqual(entry?.value, expected, "the value of \(key)")
-                    if key == "a" { try expectEqual(entry?.revision, second, "its revision") }
-                }
+            let keys = (0..<500).map { "never.\($0)" }
+            try expectEqual(try await bucket.present(among: keys).count, 0, "of those that never were")
+            let found = try await bucket.present(among: keys + ["a", "gone", "purged", "empty"]).sorted { $0.key < $1.key }
+            try expectEqual(found.map(\.key), ["a", "empty"], "the keys")
+            try expectEqual(found.map(\.value), [bytes("2"), []], "their values")
+            try expectEqual(found.first?.revision, second, "the revision")
+            try expectEqual(try await bucket.present(among: []).count, 0, "of none")
+            try await expectError(.invalidArgument, "asking for no key") {
+                _ = try await bucket.present(among: ["a", "no key"])
             }
-            try expectEqual(await bucket.get(together: []).count, 0, "answers to nothing")
         },
         Case("many who count up together lose no step") { bus in
             let bucket = try await bucket(on: bus)

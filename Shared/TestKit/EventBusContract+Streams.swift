@@ -47,23 +47,27 @@ extension EventBusContract {
             let after = try await bus.ensureStream(StreamSpecification(name: name, subjects: ["\(root).>"]))
             try expect(before.epoch != after.epoch, "both lives have epoch \(after.epoch)")
         },
-        Case("of messages that are sent together one that is not stored holds up none") { bus in
+        Case("messages that are sent at once are all stored, or it says why one is not, which holds up none") { bus in
             let (name, root) = try await stream(on: bus)
-            let results = await bus.append(together: [
-                message("\(root).a", "1"), message("nobody.\(root)", "2"),
-                message("\(root).b", "3", headers: ["Nats-Msg-Id": "x"]),
-                message("\(root).b", "3", headers: ["Nats-Msg-Id": "x"]), message("\(root).a", "4"),
-            ])
-            let outcomes = results.map { result in
-                switch result {
-                case .success(let receipt): "\(receipt.sequence)\(receipt.isDuplicate ? " again" : "")"
-                case .failure(let error): error.code == .noResponders ? "nobody" : "\(error)"
+            func append(_ messages: [BusMessage]) async throws(BusError) {
+                try await bus.append { add in
+                    for message in messages { add(message) }
                 }
             }
-            try expectEqual(outcomes, ["1", "nobody", "2", "2 again", "3"], "what became of them")
-            let stored = try await bus.messages(in: name, subject: nil, after: 0, limit: 10)
-            try expectEqual(stored.map { text($0.message) }, ["1", "3", "4"], "what is stored")
-            try expectEqual(await bus.append(together: []).count, 0, "what became of nothing")
+            try await append((1...500).map { message("\(root).a", "\($0)") })
+            let stored = try await bus.messages(in: name, subject: nil, after: 0, limit: 1000)
+            try expectEqual(stored.map { text($0.message) }, (1...500).map { "\($0)" }, "what is stored, in its order")
+            let twice = message("\(root).b", "once", headers: ["Nats-Msg-Id": "x"])
+            try await append([twice, message("\(root).a", "between"), twice])
+            try await append([twice])
+            try await expectError(.noResponders, "sending to nobody") {
+                try await append([
+                    message("\(root).a", "before"), message("nobody.\(root)", ""), message("\(root).a", "behind"),
+                ])
+            }
+            let last = try await bus.messages(in: name, subject: nil, after: 500, limit: 10)
+            try expectEqual(last.map { text($0.message) }, ["once", "between", "before", "behind"], "what came then")
+            try await append([])
         },
         Case("what was appended is numbered and can be read, all or by subject") { bus in
             let (name, root) = try await stream(on: bus)

@@ -29,19 +29,22 @@ struct ChannelPublisherTests {
         #expect(try await bus.streamState("APUS_CHANNEL_USER").messages == 2)
     }
 
-    @Test("publishes several together: each with what it has overtaken, stored or sent as its namespace has it")
-    func together() async throws {
+    @Test("publishes several at once: each with what it has overtaken, stored or sent as its namespace has it")
+    func atOnce() async throws {
         let inbox = Inbox<BusMessage>()
         try inbox.subscribe(to: subjects.allChannels, on: bus)
         let overtaken = [#"{"at":"début 🙂"}"#, "[1]"].map { Array($0.utf8) }
-        let results = await publisher.publish(together: [
+        func publish(_ publications: [ChannelPublisher.Publication]) async throws {
+            try await publisher.publish(atOnceIn: ["user", "default"]) { add in
+                for publication in publications { add(publication) }
+            }
+        }
+        try await publish([
             ChannelPublisher.Publication(
                 Array("1".utf8), on: try ChannelName("user:42"), messageID: "x", overtaken: overtaken),
             ChannelPublisher.Publication(Array("2".utf8), on: try ChannelName("lobby")),
             ChannelPublisher.Publication(Array("3".utf8), on: try ChannelName("user:42"), messageID: "x"),
         ])
-        #expect(results.count == 3)
-        for result in results { try result.get() }
         #expect(try await inbox.wait(for: 1).first?.subject == "apus.channel.default.lobby")
         let stored = try await bus.messages(in: "APUS_CHANNEL_USER", subject: nil, after: 0, limit: 10)
         #expect(stored.map(\.message.payload) == [Array("1".utf8)])
@@ -49,10 +52,25 @@ struct ChannelPublisherTests {
         #expect(header == #"[{"at":"d\u00e9but \ud83d\ude42"},[1]]"#)
         #expect(try JSONValue(parsing: header) == [["at": "début 🙂"], [1]])
         bus.setConnected(false)
-        let refused = await publisher.publish(together: [
-            ChannelPublisher.Publication(Array("4".utf8), on: try ChannelName("user:42"))
-        ])
-        #expect(throws: BusError(.notConnected, "")) { try refused[0].get() }
+        await #expect(throws: BusError(.notConnected, "")) {
+            try await publish([ChannelPublisher.Publication(Array("4".utf8), on: try ChannelName("user:42"))])
+        }
+    }
+
+    @Test("makes the stream anew that somebody deleted, the next time that several are published at once")
+    func deletedStream() async throws {
+        func publish(_ text: String) async throws {
+            try await publisher.publish(atOnceIn: ["user"]) { add in
+                guard let channel = try? ChannelName("user:42") else { return }
+                add(ChannelPublisher.Publication(Array(text.utf8), on: channel))
+            }
+        }
+        try await publish("1")
+        try await bus.deleteStream("APUS_CHANNEL_USER")
+        await #expect(throws: BusError(.noResponders, "")) { try await publish("2") }
+        try await publish("3")
+        let stored = try await bus.messages(in: "APUS_CHANNEL_USER", subject: nil, after: 0, limit: 10)
+        #expect(stored.map(\.message.payload) == [Array("3".utf8)])
     }
 
     @Test("only publishes where there is no history")

@@ -14,26 +14,9 @@ struct OwnRequestsTests {
         try await withBus({ $0.makesManyRequests = true }) { _, bus in try await contract.run(on: bus) }
     }
 
-    private func withConnection(_ body: (NATSServerProcess, NATSConnection) async throws -> Void) async throws {
-        let server = try await NATSServerProcess.start()
-        var options = NATSConnectionOptions(servers: [server.url])
-        options.makesManyRequests = true
-        let connection = try NATSConnection(options)
-        do {
-            await own(connection)
-            try await body(server, connection)
-        } catch {
-            await connection.close(timeout: .zero)
-            await server.stop()
-            throw error
-        }
-        await connection.close(timeout: .zero)
-        await server.stop()
-    }
-
     @Test("what was subscribed to just before, on the other connection, answers a request")
     func ownAnswers() async throws {
-        try await withConnection { _, connection in
+        try await withOwnRequests { _, connection in
             for number in 0..<500 {
                 let subscription = try connection.subscribe("just.\(number)") { request in
                     guard let replyTo = request.replyTo else { return }
@@ -47,17 +30,9 @@ struct OwnRequestsTests {
         }
     }
 
-    /// Returns when requests take the way of their own.
-    private func own(_ connection: NATSConnection) async {
-        while true {
-            if case .own = connection.carrier { return }
-            try? await Task.sleep(for: .milliseconds(5))
-        }
-    }
-
     @Test("a thousand at once are each answered with their own answer")
     func many() async throws {
-        try await withConnection { _, connection in
+        try await withOwnRequests { _, connection in
             try connection.subscribe("echo") { [weak connection] message in
                 guard let replyTo = message.replyTo else { return }
                 try? connection?.publish(
@@ -82,7 +57,7 @@ struct OwnRequestsTests {
 
     @Test("nobody's answer, one that does not come, and a message that is too large are errors of their own")
     func errors() async throws {
-        try await withConnection { _, connection in
+        try await withOwnRequests { _, connection in
             try connection.subscribe("silence") { _ in }
             try await connection.flush(timeout: .seconds(5))
             func failure(_ subject: String, _ payload: [UInt8] = []) async -> NATSError.Code? {
@@ -106,7 +81,7 @@ struct OwnRequestsTests {
 
     @Test("messages that are sent in order are stored in order, and again after the server was killed")
     func inOrder() async throws {
-        try await withConnection { server, connection in
+        try await withOwnRequests { server, connection in
             let stream = JetStream(connection)
             try await stream.ensureStream(StreamConfiguration(name: "ORDER", subjects: ["order.>"]))
             func send(after last: UInt64) async throws {
@@ -123,7 +98,7 @@ struct OwnRequestsTests {
                 #expect(error.code == .notConnected)
             }
             try await server.restart()
-            await own(connection)
+            await connection.untilOwnRequests()
             // Of what was sent to a dying server nobody knows whether the next one gets it.
             let last = try await stream.streamInformation("ORDER").lastSequence
             #expect((100...101).contains(last))
@@ -135,7 +110,7 @@ struct OwnRequestsTests {
         "deliveries come by it, and what comes too late for one fetch comes with the next, though the server is killed",
         arguments: [false, true])
     func deliveries(isKilled: Bool) async throws {
-        try await withConnection { server, connection in
+        try await withOwnRequests { server, connection in
             let stream = JetStream(connection)
             try await stream.ensureStream(StreamConfiguration(name: "WORK", subjects: ["work.>"]))
             var configuration = ConsumerConfiguration(stream: "WORK", name: "worker")
@@ -153,7 +128,7 @@ struct OwnRequestsTests {
             #expect(found == ["0", "1", "2", "3", "4", "5"])
             if isKilled { await server.kill() } else { await server.shutDown() }
             try await server.restart()
-            await own(connection)
+            await connection.untilOwnRequests()
             let all = (0..<10).map { "\($0)" }
             while Set(found).count < 10 {
                 guard let messages = try? await consumer.fetch(10, wait: .seconds(2)) else { continue }

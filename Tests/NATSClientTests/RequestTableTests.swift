@@ -18,6 +18,18 @@ struct RequestTableTests {
         #expect(table.count == 0)
     }
 
+    @Test("a waiter can be looked at as long as it waits")
+    func looking() {
+        let table = Table()
+        let token = table.reserve()
+        #expect(table.waiter(of: token) == nil)
+        #expect(table.wait(token, 7, until: start + .seconds(1)))
+        #expect(table.waiter(of: token) == 7)
+        #expect(table.waiter(of: token) == 7)
+        #expect(table.remove(token) == 7)
+        #expect(table.waiter(of: token) == nil)
+    }
+
     @Test("a request that is abandoned before its waiter comes refuses the waiter")
     func abandonedEarly() {
         let table = Table()
@@ -102,6 +114,7 @@ private final class Table {
     func wait(_ token: UInt64, _ waiter: Int, until deadline: ContinuousClock.Instant) -> Bool {
         table.wait(token, waiter, until: deadline)
     }
+    func waiter(of token: UInt64) -> Int? { table.waiter(of: token) }
     func remove(_ token: UInt64) -> Int? { table.remove(token) }
     func forget(_ token: UInt64) { table.forget(token) }
     func abandon(_ token: UInt64) -> Int? { table.abandon(token) }

@@ -62,6 +62,12 @@ struct RequestTable<Waiter> {
         if deadlines.count > 64, deadlines.count > entries.count * 4 { sweep() }
     }
 
+    /// Who waits, of several answers for one; the request goes on.
+    func waiter(of token: UInt64) -> Waiter? {
+        guard case .waiting(let waiter, _)? = entries[token] else { return nil }
+        return waiter
+    }
+
     /// Ends a request; its waiter, if it was waiting.
     mutating func remove(_ token: UInt64) -> Waiter? {
         guard case .waiting(let waiter, _)? = entries[token] else { return nil }

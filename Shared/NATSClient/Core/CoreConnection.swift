@@ -17,11 +17,18 @@ package final class CoreConnection: Sendable {
     /// which it was read, and is gone when this returns.
     typealias AnswerReceiver = @Sendable (Result<CoreMessage, NATSError>) -> Void
 
+    /// Who waits for answers on one subject.
+    struct Waiter: Sendable {
+        let receive: AnswerReceiver
+        /// Whether more than one answer comes: the waiter ends the request then.
+        var isLasting = false
+    }
+
     struct State {
         var machine: CoreMachine
         var flushes = RequestTable<@Sendable (Result<Void, NATSError>) -> Void>()
         /// Requests whose answers are to come by this connection: see ``CoreRequester``.
-        var requests = RequestTable<AnswerReceiver>()
+        var requests = RequestTable<Waiter>()
         var listeners = EventListeners()
         /// What is to be done on the reactor's thread.
         var actions: [CoreAction] = []
@@ -173,7 +180,7 @@ package final class CoreConnection: Sendable {
 
     /// From so many bytes on, what is to be written does not wait for the end of a turn: the server begins with it while more
     /// is being made.
-    static let bytesToWriteAtOnce = 12 * 1024
+    static let bytesToWriteAtOnce = 24 * 1024
 
     /// Has the reactor do what has been decided, once for all that is decided until then; at once where this is its thread and
     /// much is to be written.
@@ -216,7 +223,7 @@ package final class CoreConnection: Sendable {
             socket = nil
             credentials = nil
             // Their answers cannot be expected any more.
-            for orphan in state.withLock({ $0.requests.removeAll() }) { orphan(.failure(.notConnected)) }
+            for orphan in state.withLock({ $0.requests.removeAll() }) { orphan.receive(.failure(.notConnected)) }
         case .emit(let event): state.withLock { $0.listeners }.tell(event)
         case .answer(let tokens, let error):
             for token in tokens {
@@ -365,7 +372,7 @@ package final class CoreConnection: Sendable {
             return (state.flushes.expire(now: .now), state.requests.expire(now: .now))
         }
         for waiter in flushes { waiter(.failure(NATSError(.timeout, "the server did not answer in time"))) }
-        for waiter in requests { waiter(.failure(NATSError(.timeout, "no answer came in time"))) }
+        for waiter in requests { waiter.receive(.failure(NATSError(.timeout, "no answer came in time"))) }
         settle()
     }
 }

@@ -59,8 +59,8 @@ final class CoreRequester: Sendable {
                 state.requests.forget(token)
                 return .notConnected
             }
-            let receiver = CoreRequester.receiver(completion)
-            return state.requests.wait(token, receiver, until: deadline) ? nil : .cancelled
+            let waiter = CoreRequester.waiter(completion)
+            return state.requests.wait(token, waiter, until: deadline) ? nil : .cancelled
         }
         if let refusal { return completion(.failure(refusal)) }
         // The reactor has to know the deadline.
@@ -83,7 +83,7 @@ final class CoreRequester: Sendable {
     }
 
     func fail(_ token: UInt64, _ error: NATSError) {
-        connection.state.withLock { $0.requests.remove(token) }?(.failure(error))
+        connection.state.withLock { $0.requests.remove(token) }?.receive(.failure(error))
     }
 
     func forget(_ token: UInt64) { connection.state.withLock { $0.requests.forget(token) } }
@@ -121,8 +121,8 @@ final class CoreRequester: Sendable {
         }
         let (deadline, replyTo) = (ContinuousClock.now + timeout, "\(prefix)\(token)")
         let refusal = connection.state.withLock { state -> NATSError? in
-            let receiver = CoreRequester.receiver(completion)
-            guard state.requests.wait(token, receiver, until: deadline) else { return .cancelled }
+            let waiter = CoreRequester.waiter(completion)
+            guard state.requests.wait(token, waiter, until: deadline) else { return .cancelled }
             do throws(NATSError) {
                 try state.machine.publish(message, replyTo: replyTo)
                 return nil
@@ -136,7 +136,7 @@ final class CoreRequester: Sendable {
     }
 
     func cancel(_ token: UInt64) {
-        connection.state.withLock { $0.requests.abandon(token) }?(.failure(.cancelled))
+        connection.state.withLock { $0.requests.abandon(token) }?.receive(.failure(.cancelled))
     }
 
     /// Takes the answers.
@@ -155,17 +155,21 @@ final class CoreRequester: Sendable {
                 guard byte >= 0x30, byte <= 0x39 else { return }
                 token = token &* 10 &+ UInt64(byte - 0x30)
             }
-            guard let waiter = connection?.state.withLock({ $0.requests.remove(token) }) else { return }
+            let waiter = connection?.state.withLock { state in
+                if let waiter = state.requests.waiter(of: token), waiter.isLasting { return waiter }
+                return state.requests.remove(token)
+            }
+            guard let waiter else { return }
             if message.status == 503 {
-                waiter(.failure(NATSError(.noResponders, "nobody answers requests on this subject")))
+                waiter.receive(.failure(NATSError(.noResponders, "nobody answers requests on this subject")))
             } else {
-                waiter(.success(message))
+                waiter.receive(.success(message))
             }
         }
     }
 
-    private static func receiver(_ completion: @escaping ConnectionState.Completion) -> CoreConnection.AnswerReceiver {
-        { completion($0.map { NATSMessage($0) }) }
+    private static func waiter(_ completion: @escaping ConnectionState.Completion) -> CoreConnection.Waiter {
+        CoreConnection.Waiter { completion($0.map { NATSMessage($0) }) }
     }
 }
 

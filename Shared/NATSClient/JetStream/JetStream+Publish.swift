@@ -40,10 +40,21 @@ extension JetStream {
         return acknowledgements
     }
 
-    /// Publishes messages one right behind the other: what became of each. One that was not stored holds up none behind it.
-    public func publishTogether(_ messages: [NATSMessage]) async -> [Result<PublishAcknowledgement, NATSError>] {
-        await connection.requestTogether(messages, timeout: timeout, JetStream.acknowledgement).map {
-            $0.mapError(JetStream.explained)
+    /// Publishes messages that have nothing to do with one another, one right behind the other, and returns when all of them are
+    /// stored. One that is not holds up none behind it.
+    /// - Parameter write: makes the messages, one by one; called once.
+    /// - Throws: why one was not stored; of the others it is not known then.
+    public func publishAtOnce(_ write: (_ add: @escaping (NATSMessage) -> Void) -> Void) async throws(NATSError) {
+        let stored: [PublishAcknowledgement]
+        do throws(NATSError) {
+            stored = try await connection.requestAtOnce(timeout: timeout, JetStream.acknowledgement, write)
+        } catch {
+            throw JetStream.explained(error)
+        }
+        // Answers do not say which message they are about, but each that is new has a place of its own.
+        let new = stored.filter { !$0.isDuplicate }
+        guard Set(new.map(\.place)).count == new.count else {
+            throw NATSError(.failed, "streams acknowledged fewer messages than were published; publish again")
         }
     }
 
@@ -63,6 +74,13 @@ extension JetStream {
 }
 
 extension PublishAcknowledgement {
+    fileprivate var place: Place { Place(stream: stream, sequence: sequence) }
+
+    fileprivate struct Place: Hashable {
+        let stream: String
+        let sequence: UInt64
+    }
+
     init(_ payload: [UInt8]) throws(NATSError) {
         if let acknowledgement = PublishAcknowledgement(scanning: payload) {
             self = acknowledgement

@@ -67,13 +67,12 @@ extension JetStream {
         _ sequences: [UInt64], of consumer: String, _ stream: String
     ) async throws(NATSError) {
         for start in stride(from: 0, to: sequences.count, by: JetStream.page) {
-            let acknowledgements = sequences[start..<min(start + JetStream.page, sequences.count)].map { sequence in
-                NATSMessage(
-                    subject: DeliveryMetadata.replySubject(stream: stream, consumer: consumer, sequence: sequence),
-                    payload: Array("+ACK".utf8))
+            _ = try await connection.requestAtOnce(timeout: timeout, { _ in .success(()) }) { add in
+                for sequence in sequences[start..<min(start + JetStream.page, sequences.count)] {
+                    let reply = DeliveryMetadata.replySubject(stream: stream, consumer: consumer, sequence: sequence)
+                    add(NATSMessage(subject: reply, payload: Array("+ACK".utf8)))
+                }
             }
-            let answers = await connection.requestTogether(acknowledgements, timeout: timeout) { _ in .success(()) }
-            for answer in answers { try answer.get() }
         }
     }
 }

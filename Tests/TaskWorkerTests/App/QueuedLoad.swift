@@ -55,6 +55,19 @@ struct QueuedLoad {
         try await messages("task.>", in: "task").count { $0.message.headers[HeaderName.overtaken] != nil }
     }
 
+    /// What the records say, task by task.
+    func recorded() async throws -> [TaskID: TaskStatus] {
+        let bucket = try await bench.bus.keyValue(
+            BucketSpecification(name: bench.subjects.bucket("tasks"), timeToLive: .seconds(7 * 86_400)))
+        var recorded: [TaskID: TaskStatus] = [:]
+        for key in try await bucket.keys(matching: "task.>") {
+            let value = try #require(try await bucket.get(key)?.value)
+            let status = try #require(TaskStatus(json: try JSONValue(parsing: value)))
+            recorded[status.id] = status
+        }
+        return recorded
+    }
+
     private func messages(_ pattern: String, in namespace: String) async throws -> [StoredMessage] {
         try await bench.bus.messages(
             in: bench.subjects.historyStream(namespace: namespace), subject: "apus.channel.\(pattern)", after: 0,

@@ -57,15 +57,15 @@ struct BatchEnding: Sendable {
                 left(1)
             }
             let recorded = await record(ends, alone)
-            let told = await parts.announcer.announce(atOnce: recorded.map(\.record))
-            var unsettled: [(end: Ended, isTold: Bool)] = []
-            for (end, isTold) in zip(recorded, told) {
+            let isTold = (try? await parts.announcer.announce(atOnce: recorded.map(\.record))) != nil
+            var unsettled: [Ended] = []
+            for end in recorded {
                 if isTold, (try? await end.task.entry.delivery.acknowledgeUnconfirmed()) != nil { continue }
-                unsettled.append((end, isTold))
+                unsettled.append(end)
             }
             parts.running.remove(recorded.map(\.task.attempt))
             left(recorded.count - unsettled.count)
-            alone(unsettled) { end, isTold in
+            alone(unsettled) { end in
                 await settle(end, isTold: isTold)
                 left(1)
             }
@@ -76,7 +76,7 @@ struct BatchEnding: Sendable {
     private func record(
         _ ends: [Ended], _ alone: ([Ended], @escaping @Sendable (Ended) async -> Void) -> Void
     ) async -> [Ended] {
-        let written = await parts.store.create(together: ends.map { ($0.task.entry.key, $0.record.serialized()) })
+        let written = await parts.store.create(together: ends.map(\.record))
         var (recorded, others) = ([Ended](), [Ended]())
         recorded.reserveCapacity(ends.count)
         for (end, isWritten) in zip(ends, written) {

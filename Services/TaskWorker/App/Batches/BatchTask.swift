@@ -15,7 +15,7 @@ final class BatchEntry: Sendable {
     init(_ runner: AttemptRunner, _ record: TaskRecord) {
         self.runner = runner
         self.record = record
-        key = TaskStore.key(user: record.user, id: record.id)
+        key = TaskStore.key(of: record)
     }
 
     var delivery: Delivery { runner.delivery }

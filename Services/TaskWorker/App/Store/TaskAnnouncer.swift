@@ -46,23 +46,13 @@ struct TaskAnnouncer: Sendable {
     }
 
     /// Tells all that several tasks have been, of each in one message to everybody and for the first time.
-    /// - Returns: of each, whether it is known to be told to everybody; if not, see ``announceAgain(_:)``.
-    func announce(atOnce records: [TaskRecord]) async -> [Bool] {
-        var publications: [ChannelPublisher.Publication] = []
-        var owners: [Int] = []
-        publications.reserveCapacity(records.count)
-        owners.reserveCapacity(records.count)
-        for (owner, record) in records.enumerated() {
-            for publication in Telling(atOnce: record, ifMissing: nil).publications {
-                publications.append(publication)
-                owners.append(owner)
+    /// - Throws: what went wrong with one of them; of none is it known then whether it was told: see ``announceAgain(_:)``.
+    func announce(atOnce records: [TaskRecord]) async throws(BusError) {
+        try await publisher.publish(atOnceIn: Telling.namespaces(of: records)) { add in
+            for record in records {
+                for publication in Telling(atOnce: record, ifMissing: nil).publications { add(publication) }
             }
         }
-        var isTold = Array(repeating: true, count: records.count)
-        for (owner, result) in zip(owners, await publisher.publish(together: publications)) {
-            if case .failure = result { isTold[owner] = false }
-        }
-        return isTold
     }
 
     /// - Parameter look: says what is missing now.

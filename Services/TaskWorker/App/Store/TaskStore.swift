@@ -91,15 +91,28 @@ struct TaskStore: Sendable {
 
     /// Of which of several tasks it is certain that nobody has recorded them.
     func areUnrecorded(_ keys: [String]) async -> [Bool] {
-        await bucket.get(together: keys).map { if case .success(nil) = $0 { true } else { false } }
+        guard let present = try? await bucket.present(among: keys) else { return keys.map { _ in false } }
+        let recorded = Set(present.lazy.map(\.key))
+        return keys.map { !recorded.contains($0) }
     }
 
     /// Writes the first records of several tasks at once.
-    /// - Returns: of each whether it is certain that it was written now. Another one may be written all the same, or there is
-    ///   one already: writing it alone finds out.
-    func create(together records: [(key: String, bytes: [UInt8])]) async -> [Bool] {
-        let updates = records.map { KeyValueUpdate($0.key, $0.bytes, revision: nil) }
-        return await bucket.update(together: updates).map { if case .success = $0 { true } else { false } }
+    /// - Returns: of each whether it is certain that it is written. Another one may be written all the same, or there is one
+    ///   already: writing it alone finds out.
+    func create(together records: [TaskRecord]) async -> [Bool] {
+        do throws(BusError) {
+            try await bucket.create { add in
+                for record in records { add(TaskStore.key(of: record), record.serialized()) }
+            }
+            return records.map { _ in true }
+        } catch {
+            // Where the bus is away, each is tried again; else something is wrong with one of them, and the others are there.
+            guard !error.isRetryable, let present = try? await bucket.present(among: records.map(TaskStore.key(of:)))
+            else { return records.map { _ in false } }
+            let written = Dictionary(present.lazy.map { ($0.key, $0.value) }) { first, _ in first }
+            // Equal bytes are our own, as in `write`.
+            return records.map { written[TaskStore.key(of: $0)] == $0.serialized() }
+        }
     }
 
     // MARK: Cancel marks
@@ -118,6 +131,8 @@ struct TaskStore: Sendable {
     }
 
     // MARK: Keys
+
+    static func key(of record: TaskRecord) -> String { key(user: record.user, id: record.id) }
 
     static func key(user: String?, id: TaskID) -> String { "task.\(userToken(user)).\(id)" }
 

@@ -10,6 +10,13 @@ internal import TaskWorkerCore
 struct Telling: Sendable {
     private(set) var publications: [ChannelPublisher.Publication] = []
 
+    private static let userNamespace = "user"
+
+    /// Of the channels on which tasks are told.
+    static func namespaces(of records: [TaskRecord]) -> [String] {
+        records.contains { $0.user != nil } ? [userNamespace, TaskID.namespace] : [TaskID.namespace]
+    }
+
     init() {}
 
     /// All that a record says, in one message.
@@ -23,7 +30,7 @@ struct Telling: Sendable {
     ///   - overtaken: see ``ChannelPublisher/Publication/overtaken``.
     mutating func add(_ status: TaskStatus, ifMissing told: ToldVersions?, overtaken: [[UInt8]] = []) {
         let payload = status.serialized()
-        if let user = status.user, let channel = try? ChannelName(namespace: "user", name: user),
+        if let user = status.user, let channel = try? ChannelName(namespace: Telling.userNamespace, name: user),
             told?.isToldToUser(status) != true
         {
             publications.append(Telling.publication(of: status, payload, on: channel, as: "user", overtaken))

@@ -53,19 +53,36 @@ extension NATSConnection {
         }
     }
 
-    /// Sends requests so close behind each other that they take hardly longer than one, and says what became of each. Where that
-    /// is not possible one follows the other; one that failed holds up none.
-    func requestTogether<Value: Sendable>(
-        _ messages: [NATSMessage], timeout: Duration, _ read: @escaping AnswerReader<Value>
-    ) async -> [Result<Value, NATSError>] {
+    /// Sends requests so close behind each other that they take hardly longer than one, for whoever needs all of their answers and
+    /// not to know whose each is, which spares both sides most of what answers cost. Each is sent, whatever becomes of others.
+    /// Where that is not possible one follows when the one before has been answered.
+    /// - Parameter write: makes the messages, one by one; called once.
+    /// - Returns: what is read of the answers, in no order.
+    /// - Throws: what went wrong with one of them; nothing is known of the others then.
+    func requestAtOnce<Value: Sendable>(
+        timeout: Duration, _ read: @escaping AnswerReader<Value>,
+        _ write: (_ add: @escaping (NATSMessage) -> Void) -> Void
+    ) async throws(NATSError) -> [Value] {
         guard let requester, requester.isConnected else {
-            var results: [Result<Value, NATSError>] = []
-            for message in messages { results.append(await requestAlone(message, timeout: timeout, read)) }
-            return results
+            var messages: [NATSMessage] = []
+            write { messages.append($0) }
+            var values: [Value] = []
+            var failure: NATSError?
+            for message in messages {
+                switch await requestAlone(message, timeout: timeout, read) {
+                case .success(let value): values.append(value)
+                case .failure(let error): failure = failure ?? error
+                }
+            }
+            if let failure { throw failure }
+            return values
         }
-        return await answers(to: messages.count, read) { completion in
-            requester.beginTogether(messages, timeout: timeout, completion: completion)
+        let result = await withCheckedContinuation { continuation in
+            let answers = GatheredAnswers<Value> { continuation.resume(returning: $0) }
+            let sent = requester.beginAtOnce(write, timeout: timeout) { answers.add($0.flatMap { read(.read($0)) }) }
+            answers.finish(count: sent.count) { requester.forget(sent.token) }
         }
+        return try result.get()
     }
 
     private func requestAlone<Value: Sendable>(
@@ -107,5 +124,56 @@ private final class Answers<Value: Sendable>: Sendable {
             state.missing -= 1
             return state.missing == 0 ? state.results : nil
         }
+    }
+}
+
+/// Collects the answers to several requests, whosesoever they are.
+private final class GatheredAnswers<Value: Sendable>: Sendable {
+    private struct State {
+        var values: [Value] = []
+        var error: NATSError?
+        /// nil until it is known.
+        var count: Int?
+        var end: (@Sendable () -> Void)?
+
+        /// What came of all, when no more is to come.
+        var result: Result<[Value], NATSError>? {
+            if let error { return count == nil ? nil : .failure(error) }
+            return values.count == count ? .success(values) : nil
+        }
+    }
+
+    private let state = Mutex(State())
+    private let completion: @Sendable (Result<[Value], NATSError>) -> Void
+
+    init(_ completion: @escaping @Sendable (Result<[Value], NATSError>) -> Void) { self.completion = completion }
+
+    func add(_ answer: Result<Value, NATSError>) {
+        change { state in
+            switch answer {
+            case .success(let value): state.values.append(value)
+            case .failure(let error): state.error = state.error ?? error
+            }
+        }
+    }
+
+    /// All has been sent.
+    /// - Parameter end: called when no more answers are wanted.
+    func finish(count: Int, end: @escaping @Sendable () -> Void) {
+        change { state in
+            state.values.reserveCapacity(count)
+            (state.count, state.end) = (count, end)
+        }
+    }
+
+    private func change(_ body: (inout State) -> Void) {
+        let (result, end) = state.withLock { state -> (Result<[Value], NATSError>?, (@Sendable () -> Void)?) in
+            guard state.result == nil else { return (nil, nil) }
+            body(&state)
+            guard let result = state.result else { return (nil, nil) }
+            return (result, state.end.take())
+        }
+        end?()
+        if let result { completion(result) }
     }
 }

@@ -23,7 +23,7 @@ extension CoreRequester {
                 if let error = state.machine.refusal(of: message) { return error }
             }
             for (index, message) in messages.enumerated() {
-                let token = state.requests.add({ completion(index, $0) }, until: deadline)
+                let token = state.requests.add(CoreConnection.Waiter { completion(index, $0) }, until: deadline)
                 state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
             }
             return nil
@@ -32,32 +32,40 @@ extension CoreRequester {
         connection.schedule()
     }
 
-    /// The same, but for one that cannot be sent, which holds up none behind it.
-    func beginTogether(
-        _ messages: [NATSMessage], timeout: Duration,
-        completion: @escaping @Sendable (Int, Result<CoreMessage, NATSError>) -> Void
-    ) {
-        var refusals: [(index: Int, error: NATSError)] = []
+    /// The same for requests whose answers need not be told apart: all come on one subject, which is less for the server to do
+    /// than a subject for each. Each is written as soon as it is made, so that many take no more memory than one; what can be sent
+    /// is sent, whatever is wrong with others.
+    /// - Parameter completion: called with each answer, until ``forget(_:)``; or once with an error, and with no more answers then.
+    /// - Returns: what to forget when no more answers are wanted, and how many are to come.
+    func beginAtOnce(
+        _ write: (_ add: @escaping (NATSMessage) -> Void) -> Void, timeout: Duration,
+        completion: @escaping CoreConnection.AnswerReceiver
+    ) -> (token: UInt64, count: Int) {
         let deadline = ContinuousClock.now + timeout
-        var next = messages.startIndex
-        while next < messages.endIndex {
-            connection.state.withLock { state in
-                // In pieces that are worth writing, so that the server does not wait for the last to begin with the first.
-                let enough = state.machine.commands.bytes.count + CoreConnection.bytesToWriteAtOnce
-                while next < messages.endIndex, state.machine.commands.bytes.count < enough {
-                    let (index, message) = (next, messages[next])
-                    next += 1
-                    if let error = CoreRequester.refusal(of: message) ?? state.machine.refusal(of: message) {
-                        refusals.append((index, error))
-                        continue
-                    }
-                    let token = state.requests.add({ completion(index, $0) }, until: deadline)
-                    state.machine.commands.publish(message, replyTo: "\(prefix)\(token)")
-                }
+        let waiter = CoreConnection.Waiter(receive: completion, isLasting: true)
+        let token = connection.state.withLock { $0.requests.add(waiter, until: deadline) }
+        let replyTo = "\(prefix)\(token)"
+        var refusal: NATSError?
+        var count = 0
+        write { [connection] message in
+            count += 1
+            if let error = CoreRequester.refusal(of: message) {
+                refusal = refusal ?? error
+                return
             }
-            connection.schedule()
+            let isEnough = connection.state.withLock { state in
+                if let error = state.machine.refusal(of: message) {
+                    refusal = refusal ?? error
+                    return false
+                }
+                state.machine.commands.publish(message, replyTo: replyTo)
+                return state.machine.commands.bytes.count >= CoreConnection.bytesToWriteAtOnce
+            }
+            if isEnough { connection.schedule() }
         }
-        for (index, error) in refusals { completion(index, .failure(error)) }
+        connection.schedule()
+        if let refusal { fail(token, refusal) }
+        return (token, count)
     }
 
     private static func refusal(of message: NATSMessage) -> NATSError? {
