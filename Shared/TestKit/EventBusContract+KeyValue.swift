@@ -98,7 +98,9 @@ extension EventBusContract {
             try await bucket.put("empty", [])
             let keys = (0..<500).map { "never.\($0)" }
             try expectEqual(try await bucket.present(among: keys).count, 0, "of those that never were")
-            let found = try await bucket.present(among: keys + ["a", "gone", "purged", "empty"]).sorted { $0.key < $1.key }
+            let found = try await bucket.present(among: keys + ["a", "gone", "purged", "empty"]).sorted {
+                $0.key < $1.key
+            }
             try expectEqual(found.map(\.key), ["a", "empty"], "the keys")
             try expectEqual(found.map(\.value), [bytes("2"), []], "their values")
             try expectEqual(found.first?.revision, second, "the revision")
