@@ -7,6 +7,7 @@ Prints "ok …" or "not ok …" for each behaviour; exits 1 if one failed.
 import asyncio
 import contextlib
 import hashlib
+import html
 import json
 import os
 import pathlib
@@ -20,6 +21,8 @@ import tempfile
 import urllib.request
 
 import centrifuge
+import httpx
+import httpx_sse
 import nats
 import websockets
 from nats.errors import NoRespondersError
@@ -433,9 +436,25 @@ async def celery(client, gateway, worker):
     expect("what somebody else saw", bob.inbox("user:7").messages, [])
     yield "celery: started, progress, retries, result and failure of Celery's tasks arrive on their user's socket"
 
+    page = await asyncio.to_thread(django_page, worker)
+    address = html.unescape(re.search(r'new EventSource\("([^"]+)"\)', page)[1])
+    seen = []
+    async with httpx.AsyncClient(timeout=LIMIT, trust_env=False) as listener:
+        async with httpx_sse.aconnect_sse(listener, "GET", address) as source:
+            async for event in source.aiter_sse():
+                if event.event != "task_status":
+                    continue
+                seen.append(json.loads(event.data))
+                if seen[-1]["status"] in ("completed", "failed"):
+                    break
+    expect("end", (seen[-1]["status"], seen[-1]["progress"], seen[-1]["result"]), ("completed", 100, {"pages": 20}))
+    progress = [report["progress"] for report in seen if report["status"] == "processing"]
+    assert len(progress) > 5 and progress == sorted(progress), progress
+    yield "celery: the page of a Django view sees the progress of the task that the view began"
+
     gateway.stop(signal.SIGKILL)
     await asyncio.to_thread(submit, pages=3)
-    await scenario.eventually("the end of the task", lambda: worker.output().count("succeeded in") == 3)
+    await scenario.eventually("the end of the task", lambda: worker.output().count("succeeded in") == 4)
     yield "celery: without the gateway tasks go on, and only nobody sees them"
 
 
@@ -451,6 +470,45 @@ def running(*programs):
     finally:
         for program in started:
             program.stop(signal.SIGKILL)
+
+
+DJANGO_SITE = '''
+import os, sys
+import django
+from django.conf import settings
+from django.urls import path
+
+settings.configure(
+    SECRET_KEY="only-for-trying", ALLOWED_HOSTS=["testserver"], ROOT_URLCONF=__name__,
+    APUS_GATEWAY=os.environ["APUS_GATEWAY"], APUS_TOKEN_SECRET=os.environ["APUS_TEST_SECRET"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": ["templates"]}])
+django.setup()
+
+import views
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+urlpatterns = [path("report", views.report_page)]
+call_command("migrate", verbosity=0)
+browser = Client()
+browser.force_login(User.objects.create_user("ann", id=43))
+print(browser.get("/report").content.decode())
+'''
+
+
+def django_page(worker):
+    """What a Django site with the example's view answers to somebody who is signed in."""
+    environment = {**worker.environment, "PYTHONPATH": f"{worker.environment['PYTHONPATH']}:{worker.folder}"}
+    site = subprocess.run(
+        [sys.executable, "-B", "-c", DJANGO_SITE], cwd=worker.folder, env=environment, capture_output=True, text=True)
+    if site.returncode:
+        raise AssertionError(f"the Django site ended with {site.returncode}: {site.stderr[-2000:]}")
+    return site.stdout
 
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "Examples"
