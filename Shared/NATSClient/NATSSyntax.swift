@@ -1,6 +1,12 @@
 /// What may stand in subjects, names and headers. libnats sends what it is given: a space or a line break in a subject
 /// would be read by the server as protocol and end the connection.
 enum NATSSyntax {
+    /// A message that is to be published: its subject and its headers.
+    static func check(_ message: NATSMessage) throws(NATSError) {
+        try checkSubject(message.subject, allowsWildcards: false)
+        if !message.headers.isEmpty { try checkHeaders(message.headers) }
+    }
+
     static func checkSubject(_ subject: String, allowsWildcards: Bool) throws(NATSError) {
         guard isSubject(subject, allowsWildcards: allowsWildcards) else {
             throw NATSError(
@@ -60,7 +66,7 @@ enum NATSSyntax {
         }
     }
 
-    static func checkHeaders(_ headers: NATSHeaders) throws(NATSError) {
+    private static func checkHeaders(_ headers: NATSHeaders) throws(NATSError) {
         for (name, value) in headers {
             guard withBytes(of: name, { !$0.isEmpty && $0.allSatisfy(isOfHeaderName) }) else {
                 throw NATSError(.invalidArgument, "a header's name is printable ASCII without spaces and colons")

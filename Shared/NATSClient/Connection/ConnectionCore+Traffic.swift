@@ -10,8 +10,7 @@ extension ConnectionCore {
     private static let assumedMaximumPayload: Int64 = 1 << 20
 
     func send(_ message: NATSMessage, replyTo: String?) throws(NATSError) {
-        try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-        if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+        try NATSSyntax.check(message)
         let link = state.withLock { $0.subscribingLink }
         let announced = link?.maximumPayload ?? 0
         let maximum = announced > 0 ? announced : ConnectionCore.assumedMaximumPayload

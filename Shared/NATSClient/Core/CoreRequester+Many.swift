@@ -8,14 +8,7 @@ extension CoreRequester {
         completion: @escaping @Sendable (Int, Result<CoreMessage, NATSError>) -> Void
     ) {
         func refuse(_ error: NATSError) { for index in messages.indices { completion(index, .failure(error)) } }
-        do throws(NATSError) {
-            for message in messages {
-                try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-                if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
-            }
-        } catch {
-            return refuse(error)
-        }
+        if let error = messages.lazy.compactMap(CoreRequester.refusal).first { return refuse(error) }
         let deadline = ContinuousClock.now + timeout
         let refusal = connection.state.withLock { state -> NATSError? in
             // Nothing may be written before it is known that all can be.
@@ -70,8 +63,7 @@ extension CoreRequester {
 
     private static func refusal(of message: NATSMessage) -> NATSError? {
         do throws(NATSError) {
-            try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-            if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+            try NATSSyntax.check(message)
             return nil
         } catch {
             return error

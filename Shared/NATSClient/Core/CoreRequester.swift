@@ -68,8 +68,7 @@ final class CoreRequester: Sendable {
     }
 
     func send(_ message: NATSMessage, replyTo: String?) throws(NATSError) {
-        try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-        if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+        try NATSSyntax.check(message)
         let refusal = connection.state.withLock { state -> NATSError? in
             do throws(NATSError) {
                 try state.machine.publish(message, replyTo: replyTo)
@@ -113,8 +112,7 @@ final class CoreRequester: Sendable {
         _ message: NATSMessage, token: UInt64, timeout: Duration, completion: @escaping ConnectionState.Completion
     ) {
         do throws(NATSError) {
-            try NATSSyntax.checkSubject(message.subject, allowsWildcards: false)
-            if !message.headers.isEmpty { try NATSSyntax.checkHeaders(message.headers) }
+            try NATSSyntax.check(message)
         } catch {
             connection.state.withLock { $0.requests.forget(token) }
             return completion(.failure(error))
