@@ -23,9 +23,9 @@ func withOwnRequests(_ body: (NATSServerProcess, NATSConnection) async throws ->
 extension NATSConnection {
     /// Returns when requests take the way of their own.
     func untilOwnRequests() async {
-        while true {
-            if case .own = carrier { return }
-            try? await Task.sleep(for: .milliseconds(5))
-        }
+        guard let requester else { return }
+        let events = requester.connection.events()
+        guard !requester.isConnected else { return }
+        for await _ in events where requester.isConnected { return }
     }
 }
